@@ -1,0 +1,56 @@
+// What submission does to the bytes of a message that arrives whole, by SMTP or as a raw message of the API: check its
+// form, complete its header, remove what must not travel. The body is never changed and, when nothing is removed, not
+// even moved.
+//
+// Source:     RFC 5321 §2.3.8 (CRLF only), §4.4 (trace), §6.3 (loops); RFC 6409 §8 (Date, Message-ID, Bcc); RFC 5322 §3.6.
+// Non-goals:  identity of the From address against the login (lib/submission); DKIM; 8-bit to 7-bit (downgrade.h).
+// Threading:  pure, safe from every thread.
+#ifndef HIKYAKU_LIB_MIME_SUBMITTED_H_
+#define HIKYAKU_LIB_MIME_SUBMITTED_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace hikyaku::mime {
+
+struct SubmitOptions {
+  // The whole trace field "Received: ...", folded, with its CRLF; put on top. Empty: none.
+  std::string received;
+  // Values for a Date and a Message-ID ("<unique@host>") that are missing. Empty: not added.
+  std::string date;
+  std::string message_id;
+  // A message that has passed this many hosts goes in circles.
+  int max_received = 50;
+};
+
+struct Prepared {
+  // The message is `head` followed by `body`. `head` holds what was added on top, `body` the bytes as submitted less
+  // the fields Bcc, Resent-Bcc and Return-Path, with a CRLF at the end in any case.
+  std::string head;
+  std::string body;
+
+  std::string message_id;                   // The value of Message-ID, given or added: "<...>".
+  std::vector<std::string> from_addresses;  // One or more, as written, without display names.
+  bool has_8bit = false;                    // A byte over 127 somewhere: the next hop needs 8BITMIME or Downgrade8Bit.
+  bool needs_smtputf8 = false;              // UTF-8 in the header: the next hop needs SMTPUTF8 (RFC 6531).
+
+  // The whole message in one string; one copy.
+  std::string Assemble() &&;
+};
+
+// Checks and completes `message`, the bytes after dot-unstuffing, header and body with CRLF line ends.
+//
+// Errors, with a text for the sender:
+//   kInvalidArgument     A bare CR or LF anywhere; a line over 998 characters (RFC 5322 §2.1.1: it is refused, not
+//                        wrapped, because wrapping would break signatures); in the header: a NUL, text that is not UTF-8, a
+//                        line without a colon, a first line that continues, too many fields or bytes (header.h); no From
+//                        field, more than one, or one without an address.          Refuse: 550 5.6.0.
+//   kFailedPrecondition  max_received or more Received fields.                       Refuse: 554 5.4.6.
+absl::StatusOr<Prepared> PrepareSubmitted(std::string message, const SubmitOptions& options);
+
+}  // namespace hikyaku::mime
+
+#endif  // HIKYAKU_LIB_MIME_SUBMITTED_H_
