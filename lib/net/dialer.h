@@ -1,0 +1,63 @@
+// Opens connections to other hosts: the door through which all outgoing mail passes, so the egress guard stands here.
+//
+// Threading: safe from every thread; the stream belongs to the executor of the calling coroutine.
+#ifndef HIKYAKU_LIB_NET_DIALER_H_
+#define HIKYAKU_LIB_NET_DIALER_H_
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "lib/address/literal.h"
+#include "lib/net/asio.h"
+#include "lib/net/egress_guard.h"
+#include "lib/net/endpoint.h"
+#include "lib/net/stream.h"
+
+namespace hikyaku::net {
+
+struct DialOptions {
+  absl::Duration limit = absl::Seconds(30);
+  // The local address to connect from; nothing leaves it to the kernel.
+  std::optional<address::IpAddress> source;
+  // The operator's configuration names this very address (a route with an address literal): the egress guard does not
+  // ask. It still never connects to our own listeners.
+  bool named_by_operator = false;
+};
+
+class Dialer {
+ public:
+  virtual ~Dialer() = default;
+
+  // Connects to `to` within `options.limit`.
+  //
+  // Errors, and what the caller does next:
+  //   kPermissionDenied    The egress guard forbids the address.      Try the next address; it will not change by itself.
+  //   kFailedPrecondition  The address is one of our own listeners.   A mail loop: RFC 5321 §5.1, 5.4.6 if we are best.
+  //   kUnavailable         Refused, unreachable, reset.               Try the next address.
+  //   kDeadlineExceeded    `limit` passed.                            Try the next address.
+  //   kInvalidArgument     `source` is not of the family of `to`, or not an address of this machine. Try the next.
+  //   kResourceExhausted   We have no file descriptor or port left.   Our trouble, not the host's: defer.
+  //   kCancelled           We are stopping.                           Give the lease back unchanged.
+  virtual awaitable<absl::StatusOr<std::unique_ptr<Stream>>> Dial(Endpoint to, DialOptions options) = 0;
+};
+
+class TcpDialer : public Dialer {
+ public:
+  // `own_endpoints` are our listeners; an unspecified address (0.0.0.0, ::) stands for all addresses of the machine.
+  TcpDialer(EgressGuard guard, std::vector<Endpoint> own_endpoints);
+
+  awaitable<absl::StatusOr<std::unique_ptr<Stream>>> Dial(Endpoint to, DialOptions options) override;
+
+ private:
+  bool IsOwnListener(const Endpoint& to) const;
+
+  const EgressGuard guard_;
+  const std::vector<Endpoint> own_endpoints_;
+};
+
+}  // namespace hikyaku::net
+
+#endif  // HIKYAKU_LIB_NET_DIALER_H_
