@@ -6,6 +6,7 @@
 #ifndef HIKYAKU_LIB_OUTCOME_BOUNCE_CLASS_H_
 #define HIKYAKU_LIB_OUTCOME_BOUNCE_CLASS_H_
 
+#include <cstddef>
 #include <optional>
 
 #include "absl/strings/string_view.h"
@@ -39,8 +40,9 @@ enum class BounceClass {
   kTransientFailure = 21,  // Greylisting, throttling, "try later".
 };
 
-// `invalid_recipient`, …: the label of metrics and events; "undetermined" for a value that is none of the above.
+// "InvalidRecipient", …: the label of metrics and events; "Undetermined" for a value that is none of the above.
 absl::string_view BounceClassName(BounceClass cls);
+// The reverse of BounceClassName.
 std::optional<BounceClass> ParseBounceClass(absl::string_view name);
 
 // Judges by a telling enhanced code first, then by the text, then by what the vague code or the basic code suggests.

@@ -27,15 +27,15 @@ enum class Kind {
 enum class Scope {
   kRecipient = 1,  // This recipient; the others of the message are untouched.
   kMessage = 2,    // This message for all its recipients; the connection is fine.
-  kSession = 3,    // This connection; the same host may be tried again.
-  kHost = 4,       // This host; try the next MX.
-  kDomain = 5,     // The whole domain: its DNS, or all its hosts.
+  kHost = 3,       // This host; try the next MX.
+  kDomain = 4,     // The whole domain: its DNS, or all its hosts.
+  kSession = 5,    // This connection; the same host may be tried again.
 };
 
 absl::string_view KindName(Kind kind);    // delivered, transient, permanent
-absl::string_view ScopeName(Scope scope);  // recipient, message, session, host, domain
+absl::string_view ScopeName(Scope scope);  // recipient, message, host, domain, session
 
-inline constexpr std::size_t kMaxTextOctets = 2048;  // What is kept of a peer's text.
+inline constexpr std::size_t kMaxTextOctets = 1024;  // What is kept of a peer's text.
 
 // Make one with the functions below, which keep these promises: `text` is never empty, is valid UTF-8 without control
 // characters and at most kMaxTextOctets long; `enhanced` is never empty and its class agrees with `kind`.
@@ -62,8 +62,10 @@ struct Outcome {
 };
 
 // From a peer's reply. 2xx is delivered, 5xx permanent, 4xx transient; any other code is a broken peer: transient,
-// 4.5.0. An enhanced code that agrees with the basic code is taken from `text`, else it is X.0.0.
-Outcome FromReply(Scope scope, int smtp_code, absl::string_view text, absl::string_view remote_host);
+// 4.5.0. `enhanced` is the peer's code as text ("5.1.1"); where it is empty, the start of `text` is looked at; where it
+// is nonsense or disagrees with the basic code, X.0.0 stands for it.
+Outcome FromReply(Scope scope, int smtp_code, absl::string_view enhanced, absl::string_view text,
+                  absl::string_view remote_host);
 
 // What we found out ourselves: no peer spoke. The class of `enhanced` is set from `kind`.
 Outcome FromUs(Kind kind, Scope scope, EnhancedCode enhanced, absl::string_view text,
