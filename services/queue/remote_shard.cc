@@ -1,0 +1,153 @@
+#include "services/queue/remote_shard.h"
+
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/security/credentials.h"
+#include "grpcpp/support/channel_arguments.h"
+#include "services/common/grpc_status.h"
+#include "services/queue/queue_service.h"
+#include "services/queue/remote_events.h"
+#include "services/queue/remote_leases.h"
+
+namespace hikyaku::queue {
+namespace {
+
+// A broken shard is dialled again at this pace at the least and the most, so that its return is seen soon.
+constexpr int kMinReconnectMillis = 100;
+constexpr int kMaxReconnectMillis = 2'000;
+// A silent peer is asked for a sign of life, so that a machine that vanished is noticed.
+constexpr int kKeepaliveMillis = 10'000;
+// Room for the envelope around a body.
+constexpr std::size_t kEnvelopeRoom = 4 << 20;
+
+grpc::ChannelArguments Arguments(std::size_t max_message) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kMinReconnectMillis);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kMinReconnectMillis);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxReconnectMillis);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMillis);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  // One connection a shard of ours, not shared with others to the same address.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetMaxReceiveMessageSize(static_cast<int>(max_message + kEnvelopeRoom));
+  arguments.SetMaxSendMessageSize(static_cast<int>(max_message + kEnvelopeRoom));
+  return arguments;
+}
+
+// One unary call under way: what must live until its callback.
+template <typename Request, typename Response>
+struct Call {
+  grpc::ClientContext context;
+  Request request;
+  Response response;
+  Done<Response> done;
+};
+
+template <typename Request, typename Response>
+Call<Request, Response>* NewCall(Request request, Done<Response> done, absl::Duration limit) {
+  auto* call = new Call<Request, Response>;
+  call->request = std::move(request);
+  call->done = std::move(done);
+  call->context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMicroseconds(limit));
+  return call;
+}
+
+template <typename C>
+void End(C* call, Gate& calls, const absl::Status& status) {
+  if (status.ok()) {
+    call->done(std::move(call->response));
+  } else {
+    call->done(status);
+  }
+  delete call;
+  calls.Leave();
+}
+
+// Whether the shard wrote is known only if it said so, or if the request never left. All else is in doubt, which the
+// contract of Shard calls kDeadlineExceeded.
+absl::Status WriteStatus(const grpc::Status& status, const grpc::ClientContext& context) {
+  if (status.ok() || context.GetServerTrailingMetadata().count(kNothingWritten) > 0) return FromGrpcStatus(status);
+  if (status.error_code() == grpc::StatusCode::UNAVAILABLE &&
+      absl::StartsWith(status.error_message(), "failed to connect")) {
+    return FromGrpcStatus(status);
+  }
+  return absl::DeadlineExceededError(absl::StrCat("the shard may or may not have it: ", status.error_message()));
+}
+
+}  // namespace
+
+RemoteShard::RemoteShard(std::string name, const std::string& address, std::size_t max_message)
+    : name_(std::move(name)),
+      channel_(grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), Arguments(max_message))),
+      stub_(internal::v1::QueueService::NewStub(channel_)) {
+  channel_->GetState(/*try_to_connect=*/true);
+}
+
+RemoteShard::~RemoteShard() { calls_.Wait(); }
+
+void RemoteShard::Enqueue(internal::v1::EnqueueRequest request, Done<internal::v1::EnqueueResponse> done) {
+  calls_.Enter();
+  auto* call = NewCall(std::move(request), std::move(done), kWriteLimit);
+  stub_->async()->Enqueue(&call->context, &call->request, &call->response, [this, call](grpc::Status status) {
+    End(call, calls_, WriteStatus(status, call->context));
+  });
+}
+
+void RemoteShard::Claim(internal::v1::ClaimRequest request, Done<internal::v1::ClaimResponse> done) {
+  calls_.Enter();
+  auto* call = NewCall(std::move(request), std::move(done), kWriteLimit);
+  stub_->async()->Claim(&call->context, &call->request, &call->response, [this, call](grpc::Status status) {
+    End(call, calls_, WriteStatus(status, call->context));
+  });
+}
+
+std::unique_ptr<LeaseStream> RemoteShard::OpenLeases(std::string worker, LeaseListener* listener) {
+  return std::make_unique<RemoteLeases>(*stub_, std::move(worker), listener);
+}
+
+std::unique_ptr<EventSubscription> RemoteShard::WatchEvents(internal::v1::WatchShardRequest request, EventSink sink,
+                                                            absl::AnyInvocable<void(absl::Status)> closed) {
+  return std::make_unique<RemoteEvents>(*stub_, std::move(request), std::move(sink), std::move(closed));
+}
+
+// The reads differ in their names only.
+#define HIKYAKU_FORWARD(Method, limit)                                                                             \
+  void RemoteShard::Method(v1::Method##Request request, Done<v1::Method##Response> done) {                         \
+    calls_.Enter();                                                                                                \
+    auto* call = NewCall(std::move(request), std::move(done), limit);                                              \
+    stub_->async()->Method(&call->context, &call->request, &call->response,                                        \
+                           [this, call](grpc::Status status) { End(call, calls_, FromGrpcStatus(status)); });      \
+  }
+HIKYAKU_FORWARD(GetMessage, kReadLimit)
+HIKYAKU_FORWARD(ListQueues, kReadLimit)
+HIKYAKU_FORWARD(ListDeliveries, kReadLimit)
+HIKYAKU_FORWARD(Flush, kWriteLimit)
+HIKYAKU_FORWARD(Suspend, kWriteLimit)
+HIKYAKU_FORWARD(Resume, kWriteLimit)
+HIKYAKU_FORWARD(Purge, kWriteLimit)
+#undef HIKYAKU_FORWARD
+
+void RemoteShard::CheckQueue(Done<v1::CheckQueueResponse> done) {
+  calls_.Enter();
+  auto* call = NewCall(v1::CheckQueueRequest(), std::move(done), absl::Minutes(10));
+  stub_->async()->CheckQueue(&call->context, &call->request, &call->response, [this, call](grpc::Status status) {
+    End(call, calls_, FromGrpcStatus(status));
+  });
+}
+
+std::string RemoteShard::NotReady() const {
+  switch (channel_->GetState(/*try_to_connect=*/true)) {
+    case GRPC_CHANNEL_READY: return "";
+    case GRPC_CHANNEL_IDLE:
+    case GRPC_CHANNEL_CONNECTING: return absl::StrCat("shard ", name_, ": connecting");
+    default: return absl::StrCat("shard ", name_, ": cannot be reached");
+  }
+}
+
+}  // namespace hikyaku::queue

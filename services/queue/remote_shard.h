@@ -1,0 +1,55 @@
+// A shard in another process, over gRPC.
+//
+// Threading: as Shard says; callbacks run on gRPC's threads.
+// Lifetimes: the destructor waits for every call under way (each has a deadline).
+#ifndef HIKYAKU_SERVICES_QUEUE_REMOTE_SHARD_H_
+#define HIKYAKU_SERVICES_QUEUE_REMOTE_SHARD_H_
+
+#include <memory>
+#include <string>
+
+#include "grpcpp/channel.h"
+#include "hikyaku/internal/v1/queue.grpc.pb.h"
+#include "lib/queue/shard.h"
+#include "services/common/gate.h"
+
+namespace hikyaku::queue {
+
+class RemoteShard final : public Shard {
+ public:
+  // How long an Enqueue may take: a few syncs of a very slow disk. Less than what clients wait for an answer.
+  static constexpr absl::Duration kWriteLimit = absl::Seconds(20);
+  static constexpr absl::Duration kReadLimit = absl::Seconds(10);
+
+  // `address` as in queue.shards; `max_message` bytes bound what may be sent and received.
+  RemoteShard(std::string name, const std::string& address, std::size_t max_message);
+  ~RemoteShard() override;
+
+  absl::string_view name() const override { return name_; }
+  void Enqueue(internal::v1::EnqueueRequest request, Done<internal::v1::EnqueueResponse> done) override;
+  void Claim(internal::v1::ClaimRequest request, Done<internal::v1::ClaimResponse> done) override;
+  std::unique_ptr<LeaseStream> OpenLeases(std::string worker, LeaseListener* listener) override;
+  void GetMessage(v1::GetMessageRequest request, Done<v1::GetMessageResponse> done) override;
+  std::unique_ptr<EventSubscription> WatchEvents(internal::v1::WatchShardRequest request, EventSink sink,
+                                                 absl::AnyInvocable<void(absl::Status)> closed) override;
+  void ListQueues(v1::ListQueuesRequest request, Done<v1::ListQueuesResponse> done) override;
+  void ListDeliveries(v1::ListDeliveriesRequest request, Done<v1::ListDeliveriesResponse> done) override;
+  void Flush(v1::FlushRequest request, Done<v1::FlushResponse> done) override;
+  void Suspend(v1::SuspendRequest request, Done<v1::SuspendResponse> done) override;
+  void Resume(v1::ResumeRequest request, Done<v1::ResumeResponse> done) override;
+  void Purge(v1::PurgeRequest request, Done<v1::PurgeResponse> done) override;
+  void CheckQueue(Done<v1::CheckQueueResponse> done) override;
+
+  // The channel's last known state; a broken one is dialled again in the background.
+  std::string NotReady() const override;
+
+ private:
+  const std::string name_;
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<internal::v1::QueueService::Stub> stub_;
+  Gate calls_;
+};
+
+}  // namespace hikyaku::queue
+
+#endif  // HIKYAKU_SERVICES_QUEUE_REMOTE_SHARD_H_
