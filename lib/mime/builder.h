@@ -7,6 +7,7 @@
 #ifndef HIKYAKU_LIB_MIME_BUILDER_H_
 #define HIKYAKU_LIB_MIME_BUILDER_H_
 
+#include <cstddef>
 #include <functional>
 #include <optional>
 #include <string>
@@ -26,11 +27,11 @@ struct Mailbox {
 };
 
 struct Attachment {
-  std::string filename;       // UTF-8; may be empty.
+  std::string filename;       // UTF-8, without a path; may be empty.
   std::string content_type;   // "application/pdf"; empty means application/octet-stream.
   absl::string_view content;  // Any bytes. Must outlive the call of BuildMessage.
   std::string content_id;     // Without angle brackets; what "cid:" in the HTML names. May be empty.
-  bool is_inline = false;     // Shown in the HTML rather than listed.
+  bool is_inline = false;     // Shown in the HTML, which names its content_id, rather than listed.
 };
 
 // The fields of a message. Bcc is missing on purpose: blind recipients live in the envelope only.
@@ -53,8 +54,9 @@ struct MessageParts {
 
 inline constexpr std::size_t kMaxCustomHeaders = 500;
 inline constexpr std::size_t kMaxAttachments = 1000;
-inline constexpr std::size_t kMaxNameBytes = 1000;         // A display name, a file name.
-inline constexpr std::size_t kMaxHeaderValueBytes = 65536;  // A subject, a custom header's value.
+inline constexpr std::size_t kMaxDisplayNameBytes = 512;
+inline constexpr std::size_t kMaxFilenameBytes = 255;             // What file systems take.
+inline constexpr std::size_t kMaxHeaderValueBytes = 16 * 1024;  // A subject, a custom header's value.
 
 // The complete message with CRLF line ends, 7-bit clean and without a line over 998 characters; only addresses that are
 // UTF-8 themselves bring UTF-8 into its header. Structure, where levels that hold one thing are left out:

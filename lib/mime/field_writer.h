@@ -25,12 +25,12 @@ class FieldWriter {
   // Writes the name and its colon. `out` must outlive the writer.
   FieldWriter(absl::string_view name, std::string* out);
 
-  // Writes a space and `word`, with a fold before them where the line would pass 78. `word` is printable ASCII (or the
-  // UTF-8 of an internationalised address) of at most 900 bytes, and is not changed.
+  // Writes a space and `word`, with a fold before them where the line would pass 78. `word` has no line breaks, at most
+  // 900 bytes, and is not changed.
   void Word(absl::string_view word);
 
   // Writes unstructured text (Subject and the like). Words that are not plain ASCII, that look like an encoded-word or
-  // that are too long to stand on a line become encoded-words. Blanks at the ends are dropped; a run of more than 60
+  // that are too long to stand on a line become encoded-words. Blanks at the ends are dropped; a run of more than 40
   // blanks becomes one.
   void Text(absl::string_view utf8);
 
@@ -41,18 +41,22 @@ class FieldWriter {
   // into continuations where it is long.
   void Parameter(absl::string_view name, absl::string_view utf8);
 
-  // Adds `text` to the last word without a space: the comma between addresses.
-  void Append(absl::string_view text);
+  // Adds one character to the last word: the comma between addresses, the semicolon before a parameter.
+  void Append(char c);
 
   // Writes the CRLF. Call it once, last.
   void End();
 
  private:
+  void Piece(absl::string_view blanks, absl::string_view word);
+  void EncodedWords(absl::string_view blanks, absl::string_view utf8);
+  void ExtendedParameter(absl::string_view name, absl::string_view utf8);
   void Fold();
-  void EncodedWords(absl::string_view utf8);
 
   std::string* out_;
-  std::size_t column_;  // Characters on the current line.
+  std::size_t column_;       // Characters on the current line.
+  std::size_t limit_;        // Where the current line folds.
+  bool has_words_ = false;
 };
 
 // "Name: value" with its CRLF, folded: the whole of an unstructured field. Same conditions as FieldWriter.

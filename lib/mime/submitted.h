@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
+#include "lib/address/address.h"
 
 namespace hikyaku::mime {
 
@@ -32,16 +32,17 @@ struct Prepared {
   std::string head;
   std::string body;
 
-  std::string message_id;                   // The value of Message-ID, given or added: "<...>".
-  std::vector<std::string> from_addresses;  // One or more, as written, without display names.
-  bool has_8bit = false;                    // A byte over 127 somewhere: the next hop needs 8BITMIME or Downgrade8Bit.
-  bool needs_smtputf8 = false;              // UTF-8 in the header: the next hop needs SMTPUTF8 (RFC 6531).
+  std::string message_id;                        // The value of Message-ID, given or added: "<...>".
+  std::vector<address::Address> from_addresses;  // Those of the From field, one or more.
+  bool has_8bit = false;        // A byte over 127 somewhere: the next hop needs 8BITMIME or Downgrade8Bit.
+  bool needs_smtputf8 = false;  // UTF-8 in the header: the next hop needs SMTPUTF8 (RFC 6531).
 
   // The whole message in one string; one copy.
   std::string Assemble() &&;
 };
 
-// Checks and completes `message`, the bytes after dot-unstuffing, header and body with CRLF line ends.
+// Checks and completes `message`, the bytes after dot-unstuffing, header and body with CRLF line ends. (A raw message of
+// the API may have LF alone: without any CR in it, pass it through NormalizeNewlines first.)
 //
 // Errors, with a text for the sender:
 //   kInvalidArgument     A bare CR or LF anywhere; a line over 998 characters (RFC 5322 §2.1.1: it is refused, not

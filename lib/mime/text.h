@@ -1,6 +1,6 @@
-// Questions about bytes that the whole of lib/mime asks: is it ASCII, is it UTF-8, may it stand in a header.
+// Questions about bytes that the whole of lib/mime asks: is it ASCII, may it stand in a header.
 //
-// Source:     RFC 3629 §4 (UTF-8), RFC 5322 §2.2 (header fields), RFC 2045 §5.1 (token).
+// Source:     RFC 5322 §2.2 (header fields), RFC 2045 §5.1 (token).
 // Threading:  pure functions, safe from every thread.
 #ifndef HIKYAKU_LIB_MIME_TEXT_H_
 #define HIKYAKU_LIB_MIME_TEXT_H_
@@ -13,9 +13,6 @@ namespace hikyaku::mime {
 
 // Whether no byte has its high bit set. Reads eight bytes a step.
 bool IsAscii(absl::string_view bytes);
-
-// Whether `bytes` is UTF-8 without overlong forms, surrogates and code points above U+10FFFF (RFC 3629 §4).
-bool IsValidUtf8(absl::string_view bytes);
 
 // The length of the character that starts at `text[at]`, 1 to 4, never past the end of `text`. `text` is valid UTF-8.
 std::size_t Utf8Length(absl::string_view text, std::size_t at);
