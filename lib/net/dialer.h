@@ -52,7 +52,7 @@ class TcpDialer : public Dialer {
   awaitable<absl::StatusOr<std::unique_ptr<Stream>>> Dial(Endpoint to, DialOptions options) override;
 
  private:
-  bool IsOwnListener(const Endpoint& to) const;
+  bool IsOwnListener(const Executor& executor, const Endpoint& to) const;
 
   const EgressGuard guard_;
   const std::vector<Endpoint> own_endpoints_;

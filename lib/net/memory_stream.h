@@ -42,7 +42,7 @@ class MemoryStream : public Stream {
 
   MemoryStream(std::shared_ptr<Pipe> in, std::shared_ptr<Pipe> out, Endpoint local, Endpoint remote);
 
-  awaitable<absl::Status> WriteOne(absl::string_view bytes, absl::Duration limit);
+  awaitable<absl::StatusOr<std::size_t>> WriteSome(absl::string_view bytes, absl::Duration limit);
 
   std::shared_ptr<Pipe> in_;
   std::shared_ptr<Pipe> out_;
@@ -51,6 +51,7 @@ class MemoryStream : public Stream {
   std::unique_ptr<Fault> read_fault_;
   std::unique_ptr<Fault> write_fault_;
   std::size_t read_at_most_ = kWindow;
+  bool closed_ = false;
 };
 
 // The two ends; `first` and `second` are where they claim to be.
