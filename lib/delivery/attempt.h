@@ -1,0 +1,125 @@
+// One attempt on one delivery: route → plan → for each host and address a connection → transactions → one outcome a
+// recipient.
+//
+// Source:     RFC 5321 §5.1, §4.5.3.1.8 (100 recipients), §4.5.4.1 (more than one host in one attempt).
+// Non-goals:  when to try again (the shard); leases (worker.h).
+// Threading:  one coroutine owns it, on one executor.
+#ifndef HIKYAKU_LIB_DELIVERY_ATTEMPT_H_
+#define HIKYAKU_LIB_DELIVERY_ATTEMPT_H_
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "lib/base/clock.h"
+#include "lib/delivery/connection.h"
+#include "lib/delivery/connection_pool.h"
+#include "lib/delivery/plan.h"
+#include "lib/delivery/route.h"
+#include "lib/delivery/verdict.h"
+#include "lib/dns/resolver.h"
+#include "lib/net/asio.h"
+#include "lib/net/dialer.h"
+#include "lib/net/egress_guard.h"
+#include "lib/outcome/outcome.h"
+#include "lib/queue/shard.h"
+#include "lib/smtp/client_timeouts.h"
+
+namespace hikyaku::delivery {
+
+// Fixed for the life of the worker.
+struct AttemptOptions {
+  std::string helo;                          // What EHLO says.
+  OwnHost own;
+  std::size_t recipients_per_transaction = 100;
+  smtp::ClientTimeouts timeouts;
+  std::vector<address::IpAddress> sources;   // To send from, in turn; empty: the kernel's choice.
+};
+
+// Replaced as a whole when the configuration is loaded again; an attempt keeps the one that it began with.
+struct Network {
+  RouteTable routes;
+  net::EgressGuard guard;
+  std::shared_ptr<net::Dialer> dialer;  // Opens the same ranges as `guard`.
+};
+
+// What the attempts of one io_context share. All outlive the attempt.
+struct AttemptEnv {
+  const AttemptOptions& options;
+  std::shared_ptr<const Network> network;
+  dns::Resolver& resolver;
+  ConnectionPool& pool;
+  Clock& clock;
+};
+
+class Attempt {
+ public:
+  // Sessions that one attempt may open: each may cost the time of a whole dialogue. Tries to connect: dns::kMaxTries.
+  static constexpr int kMaxSessions = 5;
+
+  // An IPv6 address that does not answer costs this much when the host has another one (RFC 8305 in its simplest form).
+  static constexpr absl::Duration kQuickTry = absl::Seconds(5);
+
+  enum class End {
+    kJudged,    // outcomes() has one for each recipient.
+    kGiveBack,  // We are stopping, and nothing was judged: as if it had not been tried.
+    kLost,      // The lease is gone: nothing may be said.
+  };
+
+  Attempt(AttemptEnv env, const queue::Lease& lease, LeaseGuard& guard);
+
+  awaitable<End> Run();
+
+  // After kJudged: outcomes()[i] is of delivery.recipients(i).
+  const std::vector<outcome::Outcome>& outcomes() const { return final_; }
+
+  // The host that was talked to last, "" when none was.
+  const std::string& remote() const { return remote_; }
+
+ private:
+  struct Recipient {
+    bool settled = false;  // Nothing more to do for it in this attempt.
+    std::optional<outcome::Outcome> outcome;
+  };
+  // What follows after one host.
+  enum class Move { kDone, kNextAddress, kGiveBack, kLost };
+
+  awaitable<Move> TryHost(PlannedHost host);
+  awaitable<Move> TryPooled(const PlannedHost& host, std::size_t* tried);
+  awaitable<Move> TryAddress(const PlannedHost& host, std::size_t index);
+  awaitable<std::unique_ptr<Connection>> Dial(const PlannedHost& host, std::size_t index);
+  awaitable<Move> Send(std::unique_ptr<Connection> connection, bool* stale);
+  awaitable<Move> SendChunk(Connection& connection, bool* stale);
+  std::optional<outcome::Outcome> Unfit(Connection& connection);
+  smtp::Outgoing MakeOutgoing(const std::vector<std::size_t>& chunk) const;
+  absl::Duration DialLimit(const PlannedHost& host, std::size_t index) const;
+
+  ConnectionKey KeyOf(const PlannedHost& host, const net::Endpoint& endpoint);
+  std::vector<std::size_t> Pending(std::size_t most) const;
+  void SettlePending(const outcome::Outcome& outcome);
+  void NotePending(const outcome::Outcome& outcome);
+  void Record(const std::vector<std::size_t>& chunk, std::vector<Judgement> judgements);
+  bool AnySettled() const;
+  End Finish(const std::optional<outcome::Outcome>& trouble);
+  End Stopped();
+
+  AttemptEnv env_;
+  const queue::Lease& lease_;
+  LeaseGuard& guard_;
+  Budget budget_;
+  Plan plan_;
+  int sessions_ = 0;
+  bool begun_ = false;
+  bool cancelled_ = false;
+  std::vector<Recipient> recipients_;
+  std::vector<outcome::Outcome> final_;
+  std::string remote_;
+  std::optional<std::string> downgraded_;  // The body for hosts without 8BITMIME.
+};
+
+}  // namespace hikyaku::delivery
+
+#endif  // HIKYAKU_LIB_DELIVERY_ATTEMPT_H_

@@ -1,0 +1,110 @@
+// One SMTP connection to a host: the pure session joined to a stream, with a limit on every wait.
+//
+// Source:     RFC 5321 §4.5.3.2 (limits, by step).
+// Threading:  one owner at a time, on the executor that dialled it.
+#ifndef HIKYAKU_LIB_DELIVERY_CONNECTION_H_
+#define HIKYAKU_LIB_DELIVERY_CONNECTION_H_
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "lib/net/asio.h"
+#include "lib/net/endpoint.h"
+#include "lib/net/stream.h"
+#include "lib/smtp/client_session.h"
+#include "lib/smtp/client_timeouts.h"
+
+namespace hikyaku::delivery {
+
+// Connections are alike, and one may be used for the other, when all of this is equal.
+struct ConnectionKey {
+  std::string host;  // The next hop's name: later it decides what TLS must prove.
+  net::Endpoint endpoint;
+  std::optional<address::IpAddress> source;
+
+  bool operator==(const ConnectionKey&) const = default;
+
+  template <typename H>
+  friend H AbslHashValue(H h, const ConnectionKey& key) {
+    h = H::combine(std::move(h), key.host, key.endpoint.address, key.endpoint.port, key.source.has_value());
+    return key.source ? H::combine(std::move(h), *key.source) : std::move(h);
+  }
+};
+
+// Says whether the worker still holds the lease of what it sends.
+class LeaseGuard {
+ public:
+  virtual ~LeaseGuard() = default;
+
+  // Right before the first transaction. False: the lease is gone, do not begin. After true, a stop waits for the attempt.
+  virtual bool Begin() = 0;
+
+  // Right before the write after which the peer may take the mail.
+  virtual bool alive() const = 0;
+};
+
+class Connection {
+ public:
+  // `timeouts` outlives the connection.
+  Connection(ConnectionKey key, std::unique_ptr<net::Stream> stream, std::string helo,
+             const smtp::ClientTimeouts& timeouts);
+
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // Reads the greeting and says EHLO. When it returns, session().reusable() tells whether the host is ready; else
+  // session().refusal() or broke() tells why not.
+  awaitable<void> Open();
+
+  // Makes one transaction; its result is in session(). False: the lease was lost before the end of the body was written.
+  // Then the connection is closed and nothing was delivered.
+  awaitable<bool> Transact(const smtp::Outgoing& mail, const LeaseGuard& lease);
+
+  // Sends QUIT, waits for its answer within the limit, closes.
+  awaitable<void> Quit();
+
+  // For a connection that was idle: false when the peer has closed it, or has said something meanwhile (a 421).
+  awaitable<bool> StillOpen();
+
+  void Close() { stream_->Close(); }
+
+  const ConnectionKey& key() const { return key_; }
+  const std::string& remote() const { return remote_; }  // "mx1.example.net [192.0.2.1]:25"
+  smtp::ClientSession& session() { return session_; }
+
+  // The last wait ended because the peer closed or reset the connection; because our task was cancelled.
+  bool peer_closed() const { return lost_ == absl::StatusCode::kOutOfRange || lost_ == absl::StatusCode::kUnavailable; }
+  bool cancelled() const { return lost_ == absl::StatusCode::kCancelled; }
+
+  // Kept by the pool.
+  int messages = 0;      // Transactions made so far.
+  absl::Time idle_since;
+
+ private:
+  using Want = smtp::ClientSession::Want;
+
+  awaitable<bool> Drive(Want want, const LeaseGuard* lease);
+  awaitable<Want> WriteOutput();
+  awaitable<Want> ReadReply(absl::Duration limit);
+  Want Lost(const absl::Status& why);
+
+  const ConnectionKey key_;
+  const std::string remote_;
+  std::unique_ptr<net::Stream> stream_;
+  const smtp::ClientTimeouts& timeouts_;
+  smtp::ClientSession session_;
+  absl::StatusCode lost_ = absl::StatusCode::kOk;
+  std::array<char, 2048> buffer_;
+};
+
+// "mx1.example.net [192.0.2.1]:25"; for a literal host "[192.0.2.1]:25".
+std::string RemoteText(absl::string_view host, const net::Endpoint& endpoint);
+
+}  // namespace hikyaku::delivery
+
+#endif  // HIKYAKU_LIB_DELIVERY_CONNECTION_H_

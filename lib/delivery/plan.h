@@ -1,0 +1,104 @@
+// The hosts that one attempt asks, one after another, with their addresses.
+//
+// Source:     RFC 5321 §5.1 (order of MX, ourselves among them), RFC 7505, RFC 8305 (two families, one attempt).
+// Non-goals:  connecting; judging (verdict.h makes the outcomes that this hands on).
+// Threading:  one owner, the coroutine of the attempt.
+//
+// Hosts of one preference are resolved together, since one of them may be ourselves: then it, its equals and all that
+// come after it are left out. Later ones are resolved only if the earlier ones fail.
+#ifndef HIKYAKU_LIB_DELIVERY_PLAN_H_
+#define HIKYAKU_LIB_DELIVERY_PLAN_H_
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "lib/base/clock.h"
+#include "lib/delivery/route.h"
+#include "lib/dns/mx_resolver.h"
+#include "lib/dns/resolver.h"
+#include "lib/net/asio.h"
+#include "lib/net/egress_guard.h"
+#include "lib/net/endpoint.h"
+#include "lib/outcome/outcome.h"
+
+namespace hikyaku::delivery {
+
+// Who we are, so that we do not deliver to ourselves.
+struct OwnHost {
+  std::string name;                      // A-label; empty: not known.
+  std::vector<net::Endpoint> endpoints;  // Our SMTP listeners that have a definite address.
+};
+
+struct PlannedHost {
+  std::string name;                      // For the log and the pool; a literal with its brackets.
+  std::vector<net::Endpoint> endpoints;  // In the order to try; never empty; each passed the egress guard.
+  bool named_by_operator = false;
+};
+
+// Bounds what an attempt spends on finding and reaching hosts; the dialogue has its own limits.
+class Budget {
+ public:
+  static constexpr absl::Duration kTime = absl::Seconds(55);  // BATTERY N08: an attempt on dead hosts ends within 60 s.
+
+  absl::Duration left() const { return kTime - spent_; }
+  bool exhausted() const { return spent_ >= kTime || tries_ >= dns::kMaxTries; }
+  void Spend(absl::Duration time) { spent_ += time; }
+  void CountTry() { ++tries_; }
+
+ private:
+  absl::Duration spent_;
+  int tries_ = 0;
+};
+
+// What a plan needs; all outlive it.
+struct PlanEnv {
+  dns::Resolver& resolver;
+  const net::EgressGuard& guard;
+  const OwnHost& own;
+  Clock& clock;
+  Budget& budget;
+};
+
+class Plan {
+ public:
+  static constexpr absl::Duration kLookupLimit = absl::Seconds(20);  // Of one look-up.
+
+  // `domain` is the recipients', for texts; `hop` is its route.
+  Plan(PlanEnv env, std::string domain, NextHop hop);
+
+  // The next host, or nothing: then trouble() says why, unless a host that was given failed.
+  // kCancelled: we are stopping.
+  awaitable<absl::StatusOr<std::optional<PlannedHost>>> Next();
+
+  // What stood in the way so far: what to say of the mail when no host was given. Set when Next gave nothing at first.
+  const std::optional<outcome::Outcome>& trouble() const { return trouble_; }
+
+ private:
+  awaitable<absl::Status> LookUpMx();
+  awaitable<absl::Status> LoadGroup();
+  awaitable<absl::Status> AddHost(dns::MxHost host, bool* is_own);
+  void AddEndpoints(std::string name, const std::vector<address::IpAddress>& addresses, bool* is_own);
+  bool IsOwn(const net::Endpoint& endpoint) const;
+  void Finish();
+
+  PlanEnv env_;
+  const std::string domain_;
+  const NextHop hop_;
+  dns::MxResolver mx_;
+  bool started_ = false;
+  bool ended_ = false;
+  std::vector<dns::MxHost> hosts_;
+  std::size_t next_host_ = 0;
+  std::vector<PlannedHost> group_;  // Resolved and not yet given, the next one last.
+  bool gave_any_ = false;
+  std::optional<absl::Status> prohibited_;  // The last refusal of the guard.
+  std::optional<outcome::Outcome> trouble_;
+};
+
+}  // namespace hikyaku::delivery
+
+#endif  // HIKYAKU_LIB_DELIVERY_PLAN_H_
