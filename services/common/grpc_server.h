@@ -1,0 +1,54 @@
+// A gRPC server with what every door of ours has: health, bounds on what a peer may cost, and a known port.
+//
+// Threading: Start and SetServing from any thread.
+#ifndef HIKYAKU_SERVICES_COMMON_GRPC_SERVER_H_
+#define HIKYAKU_SERVICES_COMMON_GRPC_SERVER_H_
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "grpcpp/server.h"
+
+namespace hikyaku {
+
+struct GrpcServerOptions {
+  std::vector<std::string> addresses;  // "host:port"; port 0 takes a free one.
+  std::size_t max_message = 0;         // Bytes of the largest message that may be received or sent.
+  // Our own processes ping to see whether the other still lives; clients from outside have no reason to.
+  bool frequent_pings = false;
+};
+
+class GrpcServer {
+ public:
+  // Streams that one connection may have open.
+  static constexpr int kMaxStreams = 1000;
+  static constexpr int kMaxMetadata = 16 * 1024;
+
+  // The services must outlive the server. kUnavailable names the address that cannot be bound.
+  static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(const GrpcServerOptions& options,
+                                                           const std::vector<grpc::Service*>& services);
+
+  // Ends what is still open, with CANCELLED. Serve leaves by process exit instead, after its services have answered
+  // all that they took: a call that races with gRPC's own shutdown is told CANCELLED, which clients do not repeat,
+  // while a closed connection tells them UNAVAILABLE, which they do.
+  ~GrpcServer();
+
+  // What grpc.health.v1 answers.
+  void SetServing(bool serving);
+
+  // In the order of options.addresses.
+  const std::vector<int>& ports() const { return ports_; }
+
+ private:
+  GrpcServer() = default;
+
+  std::unique_ptr<grpc::Server> server_;
+  std::vector<int> ports_;
+};
+
+}  // namespace hikyaku
+
+#endif  // HIKYAKU_SERVICES_COMMON_GRPC_SERVER_H_
