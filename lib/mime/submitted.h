@@ -32,7 +32,7 @@ struct Prepared {
   std::string head;
   std::string body;
 
-  std::string message_id;                        // The value of Message-ID, given or added: "<...>".
+  std::string message_id;  // The value of Message-ID, given or added: "<...>". Empty when it is over 998 bytes.
   std::vector<address::Address> from_addresses;  // Those of the From field, one or more.
   bool has_8bit = false;        // A byte over 127 somewhere: the next hop needs 8BITMIME or Downgrade8Bit.
   bool needs_smtputf8 = false;  // UTF-8 in the header: the next hop needs SMTPUTF8 (RFC 6531).
