@@ -24,6 +24,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -92,6 +93,8 @@ class ClientSession {
 
   // `hostname` is what EHLO says: an FQDN, or an address literal.
   explicit ClientSession(std::string hostname);
+  ClientSession(const ClientSession&) = delete;  // output() points into it.
+  ClientSession& operator=(const ClientSession&) = delete;
 
   // Waits for the greeting. kIdle follows when EHLO (or HELO) was accepted; kClose when the peer refused (refusal())
   // or spoke no SMTP (broke()).
@@ -142,25 +145,30 @@ class ClientSession {
   enum class Awaits { kMail, kRcpt, kData, kFinal, kLoneDot };
 
   Want OnReply(Reply reply);
+  Want OnUnasked(const Reply& reply);
   Want OnGreeting(Reply reply);
   Want OnHello(Reply reply);
+  Want OnReset(const Reply& reply);
   Want OnTransactionReply(Reply reply);
+  void Record(Awaits what, Reply reply);
 
   Want SendHello(State state, absl::string_view verb);
   Want SendEnvelope();
-  Want Proceed();
+  Want Proceed(Awaits answered);
+  Want AfterRcpt();
+  Want AfterData();
   Want SendBody();
-  Want SendLoneDot();
-  Want EndTransaction(Step step);
+  Want SendLine(absl::string_view line, Awaits awaits);
+  Want EndTransaction();
   Want Close(std::string why);
-  Want Write();
+  void UpdateStep();
 
   void AppendMail(std::string* out) const;
-  void AppendRcpt(std::size_t index, std::string* out) const;
-  void ReadExtensions(const Reply& reply);
+  void AppendRcpt(std::string* out);
+  void ReadExtensions(absl::string_view text);
   bool OneWrite() const;
+  bool MailRefused() const { return result_.mail.has_value() && !result_.mail->Positive(); }
   bool AnyRecipient() const;
-  std::size_t BodySize() const;
 
   std::string hostname_;
   State state_ = State::kNew;
@@ -172,17 +180,19 @@ class ClientSession {
   std::string broke_;
 
   Outgoing mail_;
+  DotWriter body_;
   TransactionResult result_;
-  std::vector<Awaits> awaited_;  // Commands sent and not yet answered, in order.
-  std::size_t next_awaited_ = 0;
+  std::vector<Awaits> awaited_;  // What was sent in this transaction, in order;
+  std::size_t answered_ = 0;     // so many of it are answered.
   std::size_t rcpt_sent_ = 0;
   std::size_t rcpt_answered_ = 0;
-  bool owes_rset_ = false;
+  bool body_begun_ = false;
+  bool body_more_ = false;  // Blocks of the body are still to be written.
+  bool owes_rset_ = false;  // The peer may think that the last transaction still goes on.
 
-  std::string commands_;  // What output_ refers to beside the body.
+  std::string commands_;  // What output_ refers to beside the content.
   std::vector<absl::string_view> output_;
   bool output_commits_ = false;
-  DotWriter body_;
 };
 
 }  // namespace hikyaku::smtp

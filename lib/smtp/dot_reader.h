@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "absl/strings/string_view.h"
 
@@ -33,6 +34,7 @@ class DotReader {
   bool too_large() const { return too_large_; }
   bool bare_cr() const { return bare_cr_; }  // A CR without LF behind it.
   bool bare_lf() const { return bare_lf_; }  // An LF without CR before it.
+  bool nul() const { return nul_; }          // Unless too_large().
 
  private:
   enum class At { kLineStart, kText, kCr, kDot, kDotCr };
@@ -45,6 +47,7 @@ class DotReader {
   bool too_large_ = false;
   bool bare_cr_ = false;
   bool bare_lf_ = false;
+  bool nul_ = false;
   std::string data_;
 };
 

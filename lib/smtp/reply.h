@@ -58,7 +58,7 @@ class ReplyParser {
   const std::string& error() const { return error_; }
 
   // A part of a reply has come. After the peer hangs up: it broke off in the middle.
-  bool InsideReply() const { return lines_ > 0 || !line_.empty(); }
+  bool InsideReply() const { return !fresh_; }
 
  private:
   bool TakeLine(absl::string_view line, bool* last);

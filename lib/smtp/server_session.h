@@ -35,8 +35,8 @@ struct ServerOptions {
   std::string hostname;                       // In the greeting and in EHLO's answer.
   std::uint64_t max_size = 25 << 20;          // Octets of a message; announced as SIZE.
   std::size_t max_recipients = 1000;          // The next one gets 452 4.5.3; at least 100 (RFC 5321 §4.5.3.1.8).
-  int max_errors = 20;                        // The next bad command gets 421 4.7.0.
-  int max_commands_without_mail = 100;        // NOOP, RSET, VRFY, EHLO, MAIL …; then 421 4.7.0.
+  int max_errors = 20;                        // The bad command with this number gets 421 4.7.0.
+  int max_commands_without_mail = 100;        // NOOP, RSET, VRFY, EHLO, MAIL …; the next gets 421 4.7.0.
   std::uint64_t max_line_discarded = 16 << 20;  // Of one overlong command line, before 421.
   bool may_relay = false;                     // The client is in trusted_networks. If not, every RCPT is refused.
 };
@@ -84,7 +84,6 @@ class ServerSession {
     kClose,    // Write the output, then close.
   };
 
-  // As bits, so that a rule names the set of states that it allows.
   enum class State { kGreeted, kReady, kMail, kRcpt, kBdat, kBody, kDelivering, kClosed };
 
   // A longer command line gets 500 5.5.6. RFC 5321 §4.5.3.1.4 asks for 512, its extensions for a few hundred more.
@@ -124,7 +123,7 @@ class ServerSession {
   State state() const { return state_; }
 
   // A message's content is being read: the time limit is that for data (§4.5.3.2.5), not that for commands.
-  bool reading_data() const { return state_ == State::kBody || chunk_left_ > 0; }
+  bool reading_data() const { return state_ == State::kBody || in_chunk_; }
 
   std::size_t messages() const { return messages_; }  // Answered with 2xx.
 
@@ -132,39 +131,43 @@ class ServerSession {
   struct Rule;
   static const Rule kRules[];
 
-  // Reading: server_session.cc.
-  Want Run();
-  bool ReadCommand(absl::string_view* in);
+  // Reading.
+  Want Run(absl::string_view in);
+  Want Now() const;
+  void ReadCommand(absl::string_view* in);
+  void DiscardLine(absl::string_view* in);
   void ReadData(absl::string_view* in);
   void ReadChunk(absl::string_view* in);
-  void TakeLine(absl::string_view line);
   void Step(absl::string_view line);
-  bool AtLimit();
-  void MessageRead();
-  void ChunkRead();
+  Reply Execute(const Command& command);
+
+  // BDAT is not in the table: its octets follow in whatever state it comes, and must be read before the answer.
+  void BeginChunk(const Command& command);
+  std::optional<Reply> WhyNoChunk(std::uint64_t size);
+  void EndChunk();
 
   // Answering.
   void Send(const Reply& reply);
+  void SendCounted(const Reply& reply);
   void Close(const Reply& reply);
-  void CountError(const Reply& reply);
+  void Deliver();
+  void RefuseMessage(const Reply& reply);
   void ResetTransaction();
 
-  // The commands, in server_commands.cc. Each returns its answer; Step moves the state if it is 2xx or 3xx.
+  // The commands of the table, in server_commands.cc.
   Reply Ehlo(const Command& command);
   Reply Helo(const Command& command);
   Reply Hello(absl::string_view name, bool esmtp);
   Reply Mail(const Command& command);
   Reply Rcpt(const Command& command);
   Reply Data(const Command& command);
+  Reply NoRecipients(const Command& command);
   Reply Rset(const Command& command);
   Reply Noop(const Command& command);
   Reply Vrfy(const Command& command);
   Reply Help(const Command& command);
   Reply Quit(const Command& command);
   Reply NotOffered(const Command& command);
-  Reply Bdat(const Command& command);
-  Reply AcceptMail(const MailCommand& mail);
-  Reply AcceptRcpt(const RcptCommand& rcpt);
 
   const ServerOptions options_;
   ServerPolicy* const policy_;
@@ -173,16 +176,22 @@ class ServerSession {
   Transaction transaction_;
   std::string output_;
   std::string pending_;  // Input behind a message that waits for its answer.
-  std::string line_;     // The start of a command line, at most kMaxCommandLine.
-  std::uint64_t discarded_ = 0;  // Octets of an overlong line; 0 when the line is not overlong.
-  bool discard_cr_ = false;      // The last of them was a CR.
+
+  std::string line_;             // The start of a command line, at most kMaxCommandLine.
+  bool discarding_ = false;      // The line is longer; its octets are dropped up to CRLF.
+  bool discarded_cr_ = false;    // The last of them was a CR.
+  std::uint64_t discarded_ = 0;  // How many they are.
 
   DotReader dots_;
+  std::uint64_t data_octets_ = 0;  // Read since DATA.
+
+  bool in_chunk_ = false;
   std::uint64_t chunk_left_ = 0;  // Octets of the present BDAT chunk to come.
   std::uint64_t chunk_size_ = 0;
   bool chunk_last_ = false;
-  std::size_t chunks_ = 0;
-  std::optional<Reply> chunk_refusal_;  // The answer to the present chunk, whose octets are dropped.
+  std::size_t chunks_ = 0;                  // Of this message.
+  std::optional<Reply> chunk_refusal_;      // The answer to the present chunk, whose octets are dropped.
+  std::optional<Reply> transfer_refusal_;   // A chunk of this message was refused: so are all that follow.
 
   int errors_ = 0;
   int commands_without_mail_ = 0;

@@ -1,0 +1,385 @@
+// The dialogue as a queue of what was sent and is not answered yet: with and without PIPELINING the same code reads
+// the replies, and Proceed() decides what follows when nothing is outstanding any more.
+#include "lib/smtp/client_session.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "lib/base/check.h"
+
+namespace hikyaku::smtp {
+namespace {
+
+constexpr int kServiceClosing = 421;  // RFC 5321 §3.8: may answer any command.
+
+// Whether `path` cannot end its line or its brackets early. Addresses come here parsed; this is the last gate before
+// the wire, where a slip would be an SMTP injection.
+bool IsSafePath(absl::string_view path) {
+  bool quoted = false;
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    const char c = path[i];
+    if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) return false;
+    if (c == '"') quoted = !quoted;
+    if (quoted && c == '\\') {
+      if (++i == path.size() || absl::ascii_iscntrl(static_cast<unsigned char>(path[i]))) return false;
+    }
+    if (!quoted && (c == ' ' || c == '<' || c == '>')) return false;
+  }
+  return !quoted;
+}
+
+}  // namespace
+
+absl::string_view StepName(Step step) {
+  switch (step) {
+    case Step::kGreeting: return "greeting";
+    case Step::kHello: return "EHLO";
+    case Step::kMail: return "MAIL";
+    case Step::kRcpt: return "RCPT";
+    case Step::kData: return "DATA";
+    case Step::kBody: return "body";
+    case Step::kDot: return "end of data";
+    case Step::kRset: return "RSET";
+    case Step::kQuit: return "QUIT";
+  }
+  return "?";
+}
+
+bool TransactionResult::Ambiguous() const {
+  if (!committed || final.has_value() || closing.has_value()) return false;
+  if (mail.has_value() && !mail->Positive()) return false;
+  return std::any_of(rcpt.begin(), rcpt.end(), [](const auto& reply) { return !reply || reply->Positive(); });
+}
+
+ClientSession::ClientSession(std::string hostname) : hostname_(std::move(hostname)) {}
+
+ClientSession::Want ClientSession::Start() {
+  HIKYAKU_CHECK(state_ == State::kNew);
+  state_ = State::kGreeting;
+  return Want::kRead;
+}
+
+ClientSession::Want ClientSession::Feed(absl::string_view bytes) {
+  const bool gave_up_write = !output_.empty();
+  Want want = Want::kRead;
+  while (!bytes.empty() && state_ != State::kClosed) {
+    const bool asked = state_ != State::kIdle && (gave_up_write || want == Want::kRead);
+    const ReplyParser::Result parsed = parser_.Take(&bytes);
+    if (parsed == ReplyParser::Result::kMalformed) return Close(parser_.error());
+    if (parsed == ReplyParser::Result::kNeedMore) break;
+    want = asked ? OnReply(std::move(parser_.reply())) : OnUnasked(parser_.reply());
+  }
+  if (state_ == State::kClosed) return Want::kClose;
+  if (gave_up_write) return Close("write given up");
+  if (want == Want::kWrite && parser_.InsideReply()) return Close("reply to no command");
+  return state_ == State::kIdle ? Want::kIdle : want;
+}
+
+ClientSession::Want ClientSession::OnReply(Reply reply) {
+  switch (state_) {
+    case State::kGreeting: return OnGreeting(std::move(reply));
+    case State::kEhlo:
+    case State::kHelo: return OnHello(std::move(reply));
+    case State::kReset: return OnReset(reply);
+    case State::kTransaction: return OnTransactionReply(std::move(reply));
+    case State::kQuitting: return Close("");
+    case State::kNew:
+    case State::kIdle:
+    case State::kClosed: break;
+  }
+  return OnUnasked(reply);
+}
+
+// A reply that answers nothing: the peer goes away, or we no longer know which reply answers what.
+ClientSession::Want ClientSession::OnUnasked(const Reply& reply) {
+  if (reply.code != kServiceClosing) return Close(absl::StrCat("reply to no command: ", reply.ToString()));
+  if (state_ == State::kTransaction) {
+    result_.closing = reply;
+  } else {
+    refusal_ = reply;
+  }
+  return Close("");
+}
+
+ClientSession::Want ClientSession::OnGreeting(Reply reply) {
+  if (reply.Intermediate()) return Close(absl::StrCat("no greeting: ", reply.ToString()));
+  greeting_ = reply;
+  if (reply.Positive()) return SendHello(State::kEhlo, "EHLO");
+  refusal_ = std::move(reply);
+  return Close("");
+}
+
+ClientSession::Want ClientSession::SendHello(State state, absl::string_view verb) {
+  state_ = state;
+  step_ = Step::kHello;
+  commands_ = absl::StrCat(verb, " ", hostname_, "\r\n");
+  output_ = {commands_};
+  return Want::kWrite;
+}
+
+ClientSession::Want ClientSession::OnHello(Reply reply) {
+  if (reply.Intermediate()) return Close(absl::StrCat("no answer to EHLO: ", reply.ToString()));
+  if (reply.Positive()) {
+    extensions_ = Extensions();
+    if (state_ == State::kEhlo) ReadExtensions(reply.text);
+    state_ = State::kIdle;
+    return Want::kIdle;
+  }
+  // RFC 5321 §3.2: a server of RFC 821 does not know EHLO.
+  if (state_ == State::kEhlo && reply.Permanent()) return SendHello(State::kHelo, "HELO");
+  refusal_ = std::move(reply);
+  return Close("");
+}
+
+void ClientSession::ReadExtensions(absl::string_view text) {
+  Extensions& e = extensions_;
+  e.esmtp = true;
+  bool first = true;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    if (std::exchange(first, false)) continue;  // The peer's name.
+    const std::pair<absl::string_view, absl::string_view> words = absl::StrSplit(line, absl::MaxSplits(' ', 1));
+    const std::string keyword = absl::AsciiStrToUpper(words.first);
+    e.pipelining |= keyword == "PIPELINING";
+    e.eight_bit_mime |= keyword == "8BITMIME";
+    e.chunking |= keyword == "CHUNKING";
+    e.smtputf8 |= keyword == "SMTPUTF8";
+    e.enhanced_codes |= keyword == "ENHANCEDSTATUSCODES";
+    e.starttls |= keyword == "STARTTLS";
+    if (keyword == "SIZE") {
+      e.size_offered = true;
+      if (!absl::SimpleAtoi(words.second, &e.size)) e.size = 0;
+    }
+  }
+}
+
+ClientSession::Want ClientSession::Begin(const Outgoing& mail) {
+  HIKYAKU_CHECK(state_ == State::kIdle);
+  HIKYAKU_CHECK(!mail.recipients.empty());
+  mail_ = mail;
+  result_ = TransactionResult();
+  result_.rcpt.resize(mail_.recipients.size());
+  step_ = Step::kMail;
+  if (!IsSafePath(mail_.sender) || !std::all_of(mail_.recipients.begin(), mail_.recipients.end(), IsSafePath)) {
+    result_.failed_at = step_;
+    result_.broke = "an address that cannot be sent";
+    return Want::kIdle;
+  }
+  state_ = State::kReset;
+  if (parser_.InsideReply()) return Close("reply to no command");
+  if (!owes_rset_) return SendEnvelope();
+  step_ = Step::kRset;
+  commands_ = "RSET\r\n";
+  output_ = {commands_};
+  return Want::kWrite;
+}
+
+ClientSession::Want ClientSession::OnReset(const Reply& reply) {
+  if (reply.code == kServiceClosing) result_.closing = reply;
+  if (!reply.Positive()) return Close(absl::StrCat("RSET refused: ", reply.ToString()));
+  return SendEnvelope();
+}
+
+// The envelope and a small body in one write: to a peer with CHUNKING that refuses all recipients the body is a wasted
+// packet, and it reads the octets before it answers (RFC 3030 §2).
+bool ClientSession::OneWrite() const {
+  return extensions_.pipelining && extensions_.chunking && body_.raw_size() <= kMaxOneWrite;
+}
+
+ClientSession::Want ClientSession::SendEnvelope() {
+  state_ = State::kTransaction;
+  awaited_ = {Awaits::kMail};
+  answered_ = rcpt_sent_ = rcpt_answered_ = 0;
+  body_begun_ = body_more_ = false;
+  body_ = DotWriter(mail_.head, mail_.body, extensions_.chunking ? DotWriter::Mode::kRaw : DotWriter::Mode::kDots);
+  commands_.clear();
+  AppendMail(&commands_);
+  if (extensions_.pipelining) {
+    while (rcpt_sent_ < mail_.recipients.size()) AppendRcpt(&commands_);
+    if (!extensions_.chunking) {
+      commands_ += "DATA\r\n";
+      awaited_.push_back(Awaits::kData);
+    }
+  }
+  if (OneWrite()) return SendBody();
+  output_ = {commands_};
+  UpdateStep();
+  return Want::kWrite;
+}
+
+void ClientSession::AppendMail(std::string* out) const {
+  absl::StrAppend(out, "MAIL FROM:<", mail_.sender, ">");
+  if (extensions_.size_offered) absl::StrAppend(out, " SIZE=", body_.raw_size());
+  if (mail_.needs_8bit && extensions_.eight_bit_mime) absl::StrAppend(out, " BODY=8BITMIME");
+  if (mail_.needs_smtputf8 && extensions_.smtputf8) absl::StrAppend(out, " SMTPUTF8");
+  absl::StrAppend(out, "\r\n");
+}
+
+void ClientSession::AppendRcpt(std::string* out) {
+  absl::StrAppend(out, "RCPT TO:<", mail_.recipients[rcpt_sent_++], ">\r\n");
+  awaited_.push_back(Awaits::kRcpt);
+}
+
+// Writes the next block of the content. BDAT goes before the first, behind what commands_ holds already.
+ClientSession::Want ClientSession::SendBody() {
+  if (!std::exchange(body_begun_, true)) {
+    if (extensions_.chunking) absl::StrAppend(&commands_, "BDAT ", body_.raw_size(), " LAST\r\n");
+    awaited_.push_back(Awaits::kFinal);
+  }
+  output_.clear();
+  if (!commands_.empty()) output_.push_back(commands_);
+  body_more_ = !body_.Next(kBlock, &output_);
+  output_commits_ = !body_more_;
+  UpdateStep();
+  return Want::kWrite;
+}
+
+ClientSession::Want ClientSession::OutputWritten() {
+  HIKYAKU_CHECK(!output_.empty());
+  output_.clear();
+  commands_.clear();
+  if (std::exchange(output_commits_, false)) result_.committed = true;
+  if (state_ == State::kTransaction) {
+    if (body_more_) return SendBody();
+    UpdateStep();
+  }
+  return Want::kRead;
+}
+
+ClientSession::Want ClientSession::OnTransactionReply(Reply reply) {
+  if (answered_ == awaited_.size()) return OnUnasked(reply);
+  const Awaits what = awaited_[answered_];
+  const bool wrong_class = what == Awaits::kData ? reply.Positive() : reply.Intermediate();
+  const bool too_early = what == Awaits::kFinal && reply.Positive() && !result_.committed;
+  if (wrong_class || too_early) {
+    return Close(absl::StrCat("out of place at ", StepName(step_), ": ", reply.ToString()));
+  }
+  ++answered_;
+  if (reply.code == kServiceClosing && !result_.closing) result_.closing = reply;
+  Record(what, std::move(reply));
+  if (answered_ == awaited_.size()) return Proceed(what);
+  UpdateStep();
+  return Want::kRead;
+}
+
+void ClientSession::Record(Awaits what, Reply reply) {
+  switch (what) {
+    case Awaits::kMail: result_.mail = std::move(reply); break;
+    case Awaits::kRcpt: result_.rcpt[rcpt_answered_++] = std::move(reply); break;
+    case Awaits::kData: result_.data = std::move(reply); break;
+    case Awaits::kFinal:
+      if (AnyRecipient()) result_.final = std::move(reply);
+      break;
+    case Awaits::kLoneDot: break;
+  }
+}
+
+bool ClientSession::AnyRecipient() const {
+  return std::any_of(result_.rcpt.begin(), result_.rcpt.end(), [](const auto& r) { return r && r->Positive(); });
+}
+
+// Everything that was sent is answered: what next? After a 421, nothing.
+ClientSession::Want ClientSession::Proceed(Awaits answered) {
+  if (result_.closing) return EndTransaction();
+  switch (answered) {
+    case Awaits::kMail:
+      if (MailRefused()) return EndTransaction();
+      return AfterRcpt();
+    case Awaits::kRcpt: return AfterRcpt();
+    case Awaits::kData: return AfterData();
+    case Awaits::kFinal:
+    case Awaits::kLoneDot: break;
+  }
+  return EndTransaction();
+}
+
+ClientSession::Want ClientSession::AfterRcpt() {
+  if (rcpt_sent_ < mail_.recipients.size()) {
+    AppendRcpt(&commands_);
+    output_ = {commands_};
+    UpdateStep();
+    return Want::kWrite;
+  }
+  if (MailRefused() || !AnyRecipient()) return EndTransaction();
+  if (extensions_.chunking) return SendBody();
+  return SendLine("DATA\r\n", Awaits::kData);
+}
+
+// A server may say 354 although it refused every recipient of a pipelined envelope: then only a lone dot leads back
+// (RFC 2920 §3.1).
+ClientSession::Want ClientSession::AfterData() {
+  if (!result_.data->Intermediate()) return EndTransaction();
+  if (AnyRecipient()) return SendBody();
+  return SendLine(".\r\n", Awaits::kLoneDot);
+}
+
+ClientSession::Want ClientSession::SendLine(absl::string_view line, Awaits awaits) {
+  commands_ = std::string(line);
+  output_ = {commands_};
+  awaited_.push_back(awaits);
+  UpdateStep();
+  return Want::kWrite;
+}
+
+// The result is complete. It failed at the first step whose answer forbade the rest.
+ClientSession::Want ClientSession::EndTransaction() {
+  if (result_.final) {
+    if (!result_.final->Positive()) result_.failed_at = body_more_ ? Step::kBody : Step::kDot;
+  } else if (MailRefused()) {
+    result_.failed_at = Step::kMail;
+  } else {
+    result_.failed_at = AnyRecipient() ? Step::kData : Step::kRcpt;
+  }
+  // DATA's final reply ends the transaction whatever it is; a refused BDAT leaves it open (RFC 3030 §2).
+  owes_rset_ = result_.failed_at.has_value() && !(result_.final && !extensions_.chunking);
+  state_ = State::kIdle;
+  return result_.closing ? Close("") : Want::kIdle;
+}
+
+void ClientSession::UpdateStep() {
+  if (answered_ == awaited_.size()) return;
+  switch (awaited_[answered_]) {
+    case Awaits::kMail: step_ = Step::kMail; break;
+    case Awaits::kRcpt: step_ = Step::kRcpt; break;
+    case Awaits::kData: step_ = Step::kData; break;
+    case Awaits::kFinal: step_ = output_.empty() ? Step::kDot : Step::kBody; break;
+    case Awaits::kLoneDot: step_ = Step::kDot; break;
+  }
+}
+
+ClientSession::Want ClientSession::Quit() {
+  HIKYAKU_CHECK(state_ == State::kIdle);
+  state_ = State::kQuitting;
+  step_ = Step::kQuit;
+  commands_ = "QUIT\r\n";
+  output_ = {commands_};
+  return Want::kWrite;
+}
+
+ClientSession::Want ClientSession::Lost(absl::string_view why) {
+  if (state_ == State::kClosed) return Want::kClose;
+  if (state_ == State::kIdle) return Close(std::string(why));
+  return Close(absl::StrCat(why, " at ", StepName(step_), parser_.InsideReply() ? ", inside a reply" : ""));
+}
+
+ClientSession::Want ClientSession::Close(std::string why) {
+  if (state_ == State::kTransaction || state_ == State::kReset) {
+    result_.failed_at = step_;
+    result_.broke = why;
+  }
+  broke_ = std::move(why);
+  state_ = State::kClosed;
+  output_.clear();
+  output_commits_ = false;
+  return Want::kClose;
+}
+
+}  // namespace hikyaku::smtp
