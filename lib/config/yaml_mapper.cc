@@ -122,8 +122,9 @@ absl::Status Mapper::MapList(const YAML::Node& node, const std::string& path, co
   }
   for (std::size_t i = 0; i < node.size(); ++i) {
     const std::string item = absl::StrCat(path, "[", i, "]");
-    source_.Add(item, node[i].Mark().line + 1);
+    // yaml-cpp knows no line of what is not there.
     if (node[i].IsNull()) return source_.Error(item, "is an empty item: give it a value or remove it");
+    source_.Add(item, node[i].Mark().line + 1);
     RETURN_IF_ERROR(MapOne(node[i], item, field, message));
   }
   return absl::OkStatus();
