@@ -86,7 +86,8 @@ absl::StatusOr<std::string> TakeQuotedString(absl::string_view& text) {
       return content;
     }
     if (text[n] == '\\') {
-      if (++n == text.size() || !absl::ascii_isprint(static_cast<unsigned char>(text[n]))) {
+      ++n;
+      if (n == text.size() || !absl::ascii_isprint(static_cast<unsigned char>(text[n]))) {
         return Invalid("a backslash in the local part stands before no printable ASCII character");
       }
     }

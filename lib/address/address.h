@@ -19,8 +19,8 @@
 
 namespace hikyaku::address {
 
-inline constexpr std::size_t kMaxLocalOctets = 64;    // RFC 5321 §4.5.3.1.1.
-inline constexpr std::size_t kMaxPathOctets = 256;    // §4.5.3.1.3, with the angle brackets.
+inline constexpr std::size_t kMaxLocalOctets = 64;     // RFC 5321 §4.5.3.1.1.
+inline constexpr std::size_t kMaxPathOctets = 256;     // §4.5.3.1.3, with the angle brackets.
 inline constexpr std::size_t kMaxAddressOctets = 254;  // The same without them.
 
 struct Address {

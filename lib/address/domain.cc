@@ -57,19 +57,15 @@ absl::StatusOr<std::string> MapByIdna(absl::string_view domain) {
   if (domain.find('\0') != absl::string_view::npos) return Invalid(domain, "it holds a NUL");
   const std::string input(domain);
   std::uint8_t* raw = nullptr;
-  const int result = idn2_lookup_u8(reinterpret_cast<const std::uint8_t*>(input.c_str()), &raw,
-                                    IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+  const int result =
+      idn2_lookup_u8(reinterpret_cast<const std::uint8_t*>(input.c_str()), &raw, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
   const std::unique_ptr<std::uint8_t, FreeIdn2> output(raw);
   switch (result) {
-    case IDN2_OK:
-      return std::string(reinterpret_cast<const char*>(output.get()));
+    case IDN2_OK: return std::string(reinterpret_cast<const char*>(output.get()));
     case IDN2_TOO_BIG_LABEL:
-    case IDN2_PUNYCODE_BIG_OUTPUT:
-      return TooLong(domain, "has a label", kMaxLabelOctets);
-    case IDN2_TOO_BIG_DOMAIN:
-      return TooLong(domain, "is", kMaxDomainOctets);
-    default:
-      return Invalid(domain, idn2_strerror(result));
+    case IDN2_PUNYCODE_BIG_OUTPUT: return TooLong(domain, "has a label", kMaxLabelOctets);
+    case IDN2_TOO_BIG_DOMAIN: return TooLong(domain, "is", kMaxDomainOctets);
+    default: return Invalid(domain, idn2_strerror(result));
   }
 }
 

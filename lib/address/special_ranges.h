@@ -1,5 +1,6 @@
 // The addresses that no public mail host has: loopback, private, link-local, multicast, documentation, … Whoever makes
-// us connect to one may reach a service that trusts us (server-side request forgery), so egress refuses them by default.
+// us connect to one may reach a service that trusts us (server-side request forgery), so egress refuses them by
+// default.
 //
 // Source:     IANA IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890), RFC 6052 §2.1 (NAT64), RFC 3056 (6to4).
 // Non-goals:  what the configuration allows nevertheless (`delivery.allow_ranges`; lib/delivery decides).

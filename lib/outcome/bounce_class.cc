@@ -73,13 +73,13 @@ constexpr CodeRule kTellingCodes[] = {
     {5, 1, 2, BounceClass::kProtocolError},
     {5, 3, 3, BounceClass::kTooManyRecipients},
     {5, 4, 6, BounceClass::kProtocolError},
-    {6, 1, 10, BounceClass::kProtocolError},        // Media, conversion, SMTPUTF8.
-    {7, 7, 9, BounceClass::kAuthenticationFailed},  // Integrity, AUTH credentials and mechanism.
-    {7, 20, 26, BounceClass::kAuthenticationFailed},  // DKIM, SPF, reverse DNS (RFC 7372).
-    {7, 27, 27, BounceClass::kInvalidSender},         // The sender's domain has a null MX.
-    {7, 28, 28, BounceClass::kTransientFailure},      // Mail flood; Google's rate limits.
-    {7, 29, 29, BounceClass::kAuthenticationFailed},  // ARC.
-    {7, 64, 64, BounceClass::kRelayDenied},           // Microsoft 365: tenant attribution.
+    {6, 1, 10, BounceClass::kProtocolError},            // Media, conversion, SMTPUTF8.
+    {7, 7, 9, BounceClass::kAuthenticationFailed},      // Integrity, AUTH credentials and mechanism.
+    {7, 20, 26, BounceClass::kAuthenticationFailed},    // DKIM, SPF, reverse DNS (RFC 7372).
+    {7, 27, 27, BounceClass::kInvalidSender},           // The sender's domain has a null MX.
+    {7, 28, 28, BounceClass::kTransientFailure},        // Mail flood; Google's rate limits.
+    {7, 29, 29, BounceClass::kAuthenticationFailed},    // ARC.
+    {7, 64, 64, BounceClass::kRelayDenied},             // Microsoft 365: tenant attribution.
     {7, 509, 515, BounceClass::kAuthenticationFailed},  // Microsoft: DMARC.
     {7, 606, 649, BounceClass::kSpamBlock},             // Microsoft: banned sending address.
 };
@@ -223,13 +223,20 @@ constexpr struct {
   int smtp_code;
   BounceClass cls;
 } kBasicCodes[] = {
-    {500, BounceClass::kProtocolError},        {501, BounceClass::kProtocolError},
-    {502, BounceClass::kProtocolError},        {503, BounceClass::kProtocolError},
-    {504, BounceClass::kProtocolError},        {555, BounceClass::kProtocolError},
-    {521, BounceClass::kBadDomain},            {556, BounceClass::kBadDomain},
-    {530, BounceClass::kAuthenticationFailed}, {534, BounceClass::kAuthenticationFailed},
-    {535, BounceClass::kAuthenticationFailed}, {538, BounceClass::kAuthenticationFailed},
-    {551, BounceClass::kInvalidRecipient},     {553, BounceClass::kInvalidRecipient},
+    {500, BounceClass::kProtocolError},
+    {501, BounceClass::kProtocolError},
+    {502, BounceClass::kProtocolError},
+    {503, BounceClass::kProtocolError},
+    {504, BounceClass::kProtocolError},
+    {555, BounceClass::kProtocolError},
+    {521, BounceClass::kBadDomain},
+    {556, BounceClass::kBadDomain},
+    {530, BounceClass::kAuthenticationFailed},
+    {534, BounceClass::kAuthenticationFailed},
+    {535, BounceClass::kAuthenticationFailed},
+    {538, BounceClass::kAuthenticationFailed},
+    {551, BounceClass::kInvalidRecipient},
+    {553, BounceClass::kInvalidRecipient},
     {552, BounceClass::kQuotaIssue},
 };
 

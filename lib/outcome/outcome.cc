@@ -16,12 +16,9 @@ constexpr std::size_t kMaxHostOctets = 320;  // A name of 253 octets, an IPv6 ad
 
 int ClassDigit(Kind kind) {
   switch (kind) {
-    case Kind::kDelivered:
-      return 2;
-    case Kind::kTransient:
-      return 4;
-    case Kind::kPermanent:
-      return 5;
+    case Kind::kDelivered: return 2;
+    case Kind::kTransient: return 4;
+    case Kind::kPermanent: return 5;
   }
   return 4;
 }
@@ -70,7 +67,8 @@ Outcome Make(Kind kind, Scope scope, int smtp_code, EnhancedCode enhanced, absl:
   outcome.enhanced.cls = ClassDigit(kind);
   outcome.text = CleanText(text);
   if (outcome.text.empty()) {
-    outcome.text = smtp_code == 0 ? std::string("no reason was given") : absl::StrCat("(reply ", smtp_code, " without text)");
+    outcome.text =
+        smtp_code == 0 ? std::string("no reason was given") : absl::StrCat("(reply ", smtp_code, " without text)");
   }
   outcome.remote_host = Clean(remote_host, kMaxHostOctets);
   outcome.cls = Classify(smtp_code, outcome.enhanced, outcome.text);
@@ -81,28 +79,20 @@ Outcome Make(Kind kind, Scope scope, int smtp_code, EnhancedCode enhanced, absl:
 
 absl::string_view KindName(Kind kind) {
   switch (kind) {
-    case Kind::kDelivered:
-      return "delivered";
-    case Kind::kTransient:
-      return "transient";
-    case Kind::kPermanent:
-      return "permanent";
+    case Kind::kDelivered: return "delivered";
+    case Kind::kTransient: return "transient";
+    case Kind::kPermanent: return "permanent";
   }
   return "unknown";
 }
 
 absl::string_view ScopeName(Scope scope) {
   switch (scope) {
-    case Scope::kRecipient:
-      return "recipient";
-    case Scope::kMessage:
-      return "message";
-    case Scope::kHost:
-      return "host";
-    case Scope::kDomain:
-      return "domain";
-    case Scope::kSession:
-      return "session";
+    case Scope::kRecipient: return "recipient";
+    case Scope::kMessage: return "message";
+    case Scope::kHost: return "host";
+    case Scope::kDomain: return "domain";
+    case Scope::kSession: return "session";
   }
   return "unknown";
 }
@@ -128,8 +118,7 @@ Outcome FromReply(Scope scope, int smtp_code, absl::string_view enhanced, absl::
   }
   const Kind kind = digit == 2 ? Kind::kDelivered : digit == 4 ? Kind::kTransient : Kind::kPermanent;
   std::string words(text);
-  std::optional<EnhancedCode> code =
-      enhanced.empty() ? TakeFromLines(words, smtp_code) : ParseEnhancedCode(enhanced);
+  std::optional<EnhancedCode> code = enhanced.empty() ? TakeFromLines(words, smtp_code) : ParseEnhancedCode(enhanced);
   if (!code || code->cls != digit) code = EnhancedCode{digit, 0, 0};
   return Make(kind, scope, smtp_code, *code, words, remote_host);
 }

@@ -32,7 +32,7 @@ enum class Scope {
   kSession = 5,    // This connection; the same host may be tried again.
 };
 
-absl::string_view KindName(Kind kind);    // delivered, transient, permanent
+absl::string_view KindName(Kind kind);     // delivered, transient, permanent
 absl::string_view ScopeName(Scope scope);  // recipient, message, host, domain, session
 
 inline constexpr std::size_t kMaxTextOctets = 1024;  // What is kept of a peer's text.

@@ -68,19 +68,18 @@ INSTANTIATE_TEST_SUITE_P(
     }),
     [](const auto& info) { return std::string(info.param.name); });
 
-INSTANTIATE_TEST_SUITE_P(
-    LastResort, BounceClassOf,
-    testing::ValuesIn<Row>({
-        {"VaguePolicy", 550, "5.7.1", "no", BounceClass::kPolicyRelated},
-        {"VagueAddress", 550, "5.1.0", "no", BounceClass::kInvalidRecipient},
-        {"UnknownCommand", 500, "", "what", BounceClass::kProtocolError},
-        {"AuthNeeded", 530, "", "no", BounceClass::kAuthenticationFailed},
-        {"DoesNotTakeMail", 556, "", "no", BounceClass::kBadDomain},
-        {"TransientAndSilent", 451, "", "", BounceClass::kTransientFailure},
-        {"PermanentAndSilent", 550, "", "", BounceClass::kUndetermined},
-        {"NothingAtAll", 0, "", "", BounceClass::kUndetermined},
-    }),
-    [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(LastResort, BounceClassOf,
+                         testing::ValuesIn<Row>({
+                             {"VaguePolicy", 550, "5.7.1", "no", BounceClass::kPolicyRelated},
+                             {"VagueAddress", 550, "5.1.0", "no", BounceClass::kInvalidRecipient},
+                             {"UnknownCommand", 500, "", "what", BounceClass::kProtocolError},
+                             {"AuthNeeded", 530, "", "no", BounceClass::kAuthenticationFailed},
+                             {"DoesNotTakeMail", 556, "", "no", BounceClass::kBadDomain},
+                             {"TransientAndSilent", 451, "", "", BounceClass::kTransientFailure},
+                             {"PermanentAndSilent", 550, "", "", BounceClass::kUndetermined},
+                             {"NothingAtAll", 0, "", "", BounceClass::kUndetermined},
+                         }),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 TEST(BounceClassNames, AreReadBack) {
   for (int value = 0; value <= 21; ++value) {

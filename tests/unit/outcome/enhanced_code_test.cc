@@ -38,20 +38,19 @@ TEST_P(ReplyText, GivesItsCode) {
   EXPECT_EQ(text, GetParam().rest);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Rfc2034, ReplyText,
-    testing::ValuesIn<Row>({
-        {"WithText", 550, "5.1.1 no such user", "5.1.1", "no such user"},
-        {"Alone", 250, "2.0.0", "2.0.0", ""},
-        {"None", 550, "no such user", "", "no such user"},
-        {"D07PermanentCodeInTransientReply", 450, "5.1.1 x", "", "5.1.1 x"},
-        {"D07TransientCodeInPermanentReply", 550, "4.2.0 x", "", "4.2.0 x"},
-        {"GluedToText", 550, "5.1.1<v@ok.test>", "", "5.1.1<v@ok.test>"},
-        {"AnIpAddress", 550, "5.9.1.2 is blocked", "", "5.9.1.2 is blocked"},
-        {"AVersion", 250, "2.0.1-beta ready", "", "2.0.1-beta ready"},
-        {"NoReply", 0, "5.1.1 x", "", "5.1.1 x"},
-    }),
-    [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Rfc2034, ReplyText,
+                         testing::ValuesIn<Row>({
+                             {"WithText", 550, "5.1.1 no such user", "5.1.1", "no such user"},
+                             {"Alone", 250, "2.0.0", "2.0.0", ""},
+                             {"None", 550, "no such user", "", "no such user"},
+                             {"D07PermanentCodeInTransientReply", 450, "5.1.1 x", "", "5.1.1 x"},
+                             {"D07TransientCodeInPermanentReply", 550, "4.2.0 x", "", "4.2.0 x"},
+                             {"GluedToText", 550, "5.1.1<v@ok.test>", "", "5.1.1<v@ok.test>"},
+                             {"AnIpAddress", 550, "5.9.1.2 is blocked", "", "5.9.1.2 is blocked"},
+                             {"AVersion", 250, "2.0.1-beta ready", "", "2.0.1-beta ready"},
+                             {"NoReply", 0, "5.1.1 x", "", "5.1.1 x"},
+                         }),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
 }  // namespace hikyaku::outcome

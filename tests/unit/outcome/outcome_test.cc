@@ -33,24 +33,23 @@ TEST_P(OutcomeOfReply, FollowsTheBasicCode) {
   EXPECT_EQ(outcome.terminal(), row.kind != Kind::kTransient);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Rfc5321Section421, OutcomeOfReply,
-    testing::ValuesIn<Row>({
-        {"Delivered", 250, "2.0.0", "queued", Kind::kDelivered, "2.0.0", "queued"},
-        {"CodeSplitOff", 550, "5.1.1", "no such user", Kind::kPermanent, "5.1.1", "no such user"},
-        {"CodeInText", 550, "", "5.1.1 no such user", Kind::kPermanent, "5.1.1", "no such user"},
-        {"CodeInEachLine", 550, "", "5.1.1 no such user\n5.1.1 see https://x.test", Kind::kPermanent, "5.1.1",
-         "no such user see https://x.test"},
-        {"NoCode", 450, "", "busy", Kind::kTransient, "4.0.0", "busy"},
-        {"D07ContradictingCode", 450, "", "5.1.1 x", Kind::kTransient, "4.0.0", "5.1.1 x"},
-        {"D07ContradictingSplitCode", 550, "4.2.0", "x", Kind::kPermanent, "5.0.0", "x"},
-        {"NonsenseCode", 550, "nonsense", "x", Kind::kPermanent, "5.0.0", "x"},
-        {"NoText", 550, "", "", Kind::kPermanent, "5.0.0", "(reply 550 without text)"},
-        {"OnlyControls", 421, "", "\r\n\t", Kind::kTransient, "4.0.0", "(reply 421 without text)"},
-        {"UnexpectedIntermediate", 354, "", "go on", Kind::kTransient, "4.5.0", "go on"},
-        {"CodeBeyondSmtp", 999, "", "?", Kind::kTransient, "4.5.0", "?"},
-    }),
-    [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Rfc5321Section421, OutcomeOfReply,
+                         testing::ValuesIn<Row>({
+                             {"Delivered", 250, "2.0.0", "queued", Kind::kDelivered, "2.0.0", "queued"},
+                             {"CodeSplitOff", 550, "5.1.1", "no such user", Kind::kPermanent, "5.1.1", "no such user"},
+                             {"CodeInText", 550, "", "5.1.1 no such user", Kind::kPermanent, "5.1.1", "no such user"},
+                             {"CodeInEachLine", 550, "", "5.1.1 no such user\n5.1.1 see https://x.test",
+                              Kind::kPermanent, "5.1.1", "no such user see https://x.test"},
+                             {"NoCode", 450, "", "busy", Kind::kTransient, "4.0.0", "busy"},
+                             {"D07ContradictingCode", 450, "", "5.1.1 x", Kind::kTransient, "4.0.0", "5.1.1 x"},
+                             {"D07ContradictingSplitCode", 550, "4.2.0", "x", Kind::kPermanent, "5.0.0", "x"},
+                             {"NonsenseCode", 550, "nonsense", "x", Kind::kPermanent, "5.0.0", "x"},
+                             {"NoText", 550, "", "", Kind::kPermanent, "5.0.0", "(reply 550 without text)"},
+                             {"OnlyControls", 421, "", "\r\n\t", Kind::kTransient, "4.0.0", "(reply 421 without text)"},
+                             {"UnexpectedIntermediate", 354, "", "go on", Kind::kTransient, "4.5.0", "go on"},
+                             {"CodeBeyondSmtp", 999, "", "?", Kind::kTransient, "4.5.0", "?"},
+                         }),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 TEST(OutcomeOfOurs, HasAClassDigitThatAgrees) {
   const Outcome outcome = FromUs(Kind::kPermanent, Scope::kDomain, {4, 1, 2}, "ok.test does not exist");
@@ -84,7 +83,10 @@ TEST(CleanedText, CannotBreakALineOrAString) {
   EXPECT_EQ(CleanText("  a \t\x01  b  "), "a b");
   EXPECT_EQ(CleanText(absl::string_view("a\0b", 3)), "a b");
   EXPECT_EQ(CleanText("a\x1b[31mb"), "a [31mb");
-  EXPECT_EQ(CleanText("a\xc2\x85" "b\xe2\x80\xa8" "c"), "a b c");
+  EXPECT_EQ(CleanText("a\xc2\x85"
+                      "b\xe2\x80\xa8"
+                      "c"),
+            "a b c");
   EXPECT_EQ(CleanText("M\xfcller \xc3\xbc"), "M?ller ü");
   EXPECT_EQ(CleanText(""), "");
 }
