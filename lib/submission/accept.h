@@ -1,0 +1,113 @@
+// Takes responsibility for a message: its parts are handed to the shards that own its destination domains, in parallel,
+// and the answer comes when every one of them has synced. This is where "accepted means durable" is kept across shards.
+//
+// A shard that is down (kUnavailable: nothing was written) is passed over: its domains go to the next shard of their
+// rendezvous order. So is one that is full (kResourceExhausted), when other parts of the message may have been written already: a
+// whole message is better than a repeat of half of it.
+//
+// With an idempotency key, the key has a home shard, owner(tenant NUL key), that decides:
+//   all domains are the home's own   one Enqueue with the key's record in the same commit.
+//   else                             1. Claim: the home reserves the message id, durably. An earlier try may have done so:
+//                                       then its id is ours, the message is assembled anew under it, and every shard is
+//                                       asked which domains it has of it already.
+//                                    2. Every part that is not the home's, under a part key: a twin of this request at
+//                                       another front-end, or a repeat, lands on what is there.
+//                                    3. The home's part, maybe empty, with the answer: from here on a repeat is answered.
+// A crash between any two steps leaves a claimed id, and the client's repeat goes on from where it stopped. While the home
+// is down, or any shard that may hold a part of an unfinished try, a keyed request is refused (kUnavailable): the key's
+// promise comes before availability. Only two twins at the same moment, one of which spills and one of which does not, can
+// make a second copy.
+//
+// Threading: safe from every thread.
+#ifndef HIKYAKU_LIB_SUBMISSION_ACCEPT_H_
+#define HIKYAKU_LIB_SUBMISSION_ACCEPT_H_
+
+#include <atomic>
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "hikyaku/v1/mail.pb.h"
+#include "lib/address/address.h"
+#include "lib/base/clock.h"
+#include "lib/base/message_id.h"
+#include "lib/submission/assemble.h"
+#include "lib/submission/cluster.h"
+
+namespace hikyaku::submission {
+
+// A message that is ready to be queued.
+struct Mail {
+  MessageId id;  // Its time is the time of acceptance.
+  std::string tenant = kDefaultTenant;
+  std::string stream;
+  std::vector<std::string> tags;
+  std::vector<std::pair<std::string, std::string>> metadata;
+  address::Address sender;                         // empty(): the null reverse-path.
+  std::vector<address::Address> recipients;        // At least one, none twice.
+  absl::Time not_before = absl::InfinitePast();    // InfinitePast: now.
+  absl::Time deliver_by = absl::InfiniteFuture();  // The queue's lifetime, if that ends earlier.
+  v1::Priority priority = v1::PRIORITY_NORMAL;
+  Assembled message;
+};
+
+// What makes a request repeatable.
+struct Keyed {
+  std::string key;          // Of the client; not empty.
+  std::string fingerprint;  // Of the request.
+  // What a repeat is answered; its message_id and message_id_header are filled in here.
+  v1::SendMailResponse response;
+  // The same message under another id. Called on a thread of a shard, at most once, before `done`.
+  std::function<absl::StatusOr<Assembled>(const MessageId&)> rebuild;
+};
+
+struct Accepted {
+  MessageId id;
+  std::string message_id_header;
+  // The answer to an earlier request with this key; this one has queued nothing.
+  std::optional<v1::SendMailResponse> replayed;
+};
+
+// An answer for each Accept, exactly once, maybe before Accept returns, on a thread of a shard: short, never blocking.
+//
+// Errors, and what the caller does next:
+//   kResourceExhausted  Disk or memory short, with a retry time.     452 4.3.1, RESOURCE_EXHAUSTED.
+//   kUnavailable        No shard can take (all of) it, with a time.  451 4.3.0, UNAVAILABLE. A part may be queued.
+//   kDeadlineExceeded   A shard did not answer: it may be queued.    451 4.3.0, DEADLINE_EXCEEDED.
+//   kAlreadyExists      The key was used for another request.        ALREADY_EXISTS.
+//   any other           Our own fault; logged.                       451 4.3.0, INTERNAL.
+using AcceptDone = absl::AnyInvocable<void(absl::StatusOr<Accepted>)>;
+
+// The interface, so that front-ends can be tested without shards.
+class Acceptor {
+ public:
+  virtual ~Acceptor() = default;
+  virtual void Accept(Mail mail, std::optional<Keyed> keyed, AcceptDone done) = 0;
+};
+
+class ShardAcceptor : public Acceptor {
+ public:
+  // Both must outlive every answer. `lifetime` is queue.lifetime.
+  ShardAcceptor(const Cluster* cluster, Clock* clock, absl::Duration lifetime);
+
+  void Accept(Mail mail, std::optional<Keyed> keyed, AcceptDone done) override;
+
+  // For mail accepted from now on.
+  void SetLifetime(absl::Duration lifetime) { lifetime_micros_ = absl::ToInt64Microseconds(lifetime); }
+
+ private:
+  class Operation;
+
+  const Cluster* const cluster_;
+  Clock* const clock_;
+  std::atomic<std::int64_t> lifetime_micros_;
+};
+
+}  // namespace hikyaku::submission
+
+#endif  // HIKYAKU_LIB_SUBMISSION_ACCEPT_H_
