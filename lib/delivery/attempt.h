@@ -8,6 +8,7 @@
 #define HIKYAKU_LIB_DELIVERY_ATTEMPT_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -84,36 +85,52 @@ class Attempt {
     bool settled = false;  // Nothing more to do for it in this attempt.
     std::optional<outcome::Outcome> outcome;
   };
-  // What follows after one host.
-  enum class Move { kDone, kNextAddress, kGiveBack, kLost };
+  using Chunk = std::vector<std::size_t>;  // Recipients by index.
+
+  // What follows after one connection, or one part of its work.
+  enum class Move {
+    kGoOn,      // The next part on the same connection.
+    kDone,      // Every recipient is settled.
+    kNext,      // The next address or host.
+    kStale,     // The kept connection had been closed by the peer: nothing was said, a fresh one may work.
+    kStopping,  // We were cancelled.
+    kLost,      // The lease is gone.
+  };
 
   awaitable<Move> TryHost(PlannedHost host);
-  awaitable<Move> TryPooled(const PlannedHost& host, std::size_t* tried);
-  awaitable<Move> TryAddress(const PlannedHost& host, std::size_t index);
+  awaitable<Move> TryKept(const PlannedHost& host, std::size_t index);
+  awaitable<Move> TryFresh(const PlannedHost& host, std::size_t index);
+  awaitable<std::unique_ptr<Connection>> Kept(ConnectionKey key);
   awaitable<std::unique_ptr<Connection>> Dial(const PlannedHost& host, std::size_t index);
-  awaitable<Move> Send(std::unique_ptr<Connection> connection, bool* stale);
-  awaitable<Move> SendChunk(Connection& connection, bool* stale);
-  std::optional<outcome::Outcome> Unfit(Connection& connection);
-  smtp::Outgoing MakeOutgoing(const std::vector<std::size_t>& chunk) const;
-  absl::Duration DialLimit(const PlannedHost& host, std::size_t index) const;
+  awaitable<Move> Send(std::unique_ptr<Connection> connection);
+  awaitable<Move> SendChunk(Connection& connection, Chunk chunk);
 
-  ConnectionKey KeyOf(const PlannedHost& host, const net::Endpoint& endpoint);
-  std::vector<std::size_t> Pending(std::size_t most) const;
-  void SettlePending(const outcome::Outcome& outcome);
+  void NoteNoConnection(const absl::Status& why, const std::string& remote);
+  bool NoteOpened(Connection& connection);
+  std::optional<outcome::Outcome> Unfit(Connection& connection);
+  const std::string& BodyFor(const smtp::Extensions& extensions) const;
+  smtp::Outgoing MakeOutgoing(const Chunk& chunk, const smtp::Extensions& extensions) const;
+  Move Judge(Connection& connection, const Chunk& chunk, bool reused);
+  absl::Duration DialLimit(const PlannedHost& host, std::size_t index) const;
+  ConnectionKey KeyOf(const PlannedHost& host, std::size_t index) const;
+
+  Chunk Pending() const;
+  void Settle(const Chunk& chunk, const outcome::Outcome& outcome);
+  void Note(std::size_t recipient, const outcome::Outcome& outcome);
   void NotePending(const outcome::Outcome& outcome);
-  void Record(const std::vector<std::size_t>& chunk, std::vector<Judgement> judgements);
-  bool AnySettled() const;
-  End Finish(const std::optional<outcome::Outcome>& trouble);
+  End Finish(const outcome::Outcome& otherwise);
   End Stopped();
 
   AttemptEnv env_;
   const queue::Lease& lease_;
   LeaseGuard& guard_;
+  const std::uint32_t source_seed_;  // Which of the sources: the same one for the whole attempt.
   Budget budget_;
   Plan plan_;
   int sessions_ = 0;
   bool begun_ = false;
-  bool cancelled_ = false;
+  bool stopping_ = false;        // A wait ended with kCancelled.
+  bool met_ourselves_ = false;
   std::vector<Recipient> recipients_;
   std::vector<outcome::Outcome> final_;
   std::string remote_;

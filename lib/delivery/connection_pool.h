@@ -44,7 +44,7 @@ class ConnectionPool {
   std::size_t idle() const { return idle_; }
 
  private:
-  void Expire(absl::Time now);
+  void Expire(absl::Time since);
   void SayQuit(std::unique_ptr<Connection> connection);
 
   const PoolOptions options_;

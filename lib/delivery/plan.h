@@ -74,16 +74,20 @@ class Plan {
   // kCancelled: we are stopping.
   awaitable<absl::StatusOr<std::optional<PlannedHost>>> Next();
 
-  // What stood in the way so far: what to say of the mail when no host was given. Set when Next gave nothing at first.
+  // The dialer found that the host given last is ourselves: no equal and no later host is given any more.
+  // A fault of the mail (5.4.6) only if no better host was there.
+  void MetOurselves();
+
+  // What stood in the way so far: what to say of the mail when no host that was given has an answer.
   const std::optional<outcome::Outcome>& trouble() const { return trouble_; }
 
  private:
   awaitable<absl::Status> LookUpMx();
   awaitable<absl::Status> LoadGroup();
-  awaitable<absl::Status> AddHost(dns::MxHost host, bool* is_own);
-  void AddEndpoints(std::string name, const std::vector<address::IpAddress>& addresses, bool* is_own);
-  bool IsOwn(const net::Endpoint& endpoint) const;
-  void Finish();
+  awaitable<absl::StatusOr<std::vector<address::IpAddress>>> Addresses(dns::MxHost host);
+  void AddHost(const dns::MxHost& host, const std::vector<address::IpAddress>& addresses);
+  bool IsOwn(const dns::MxHost& host, const std::vector<address::IpAddress>& addresses) const;
+  void Trouble(outcome::Outcome outcome);
 
   PlanEnv env_;
   const std::string domain_;
@@ -93,9 +97,10 @@ class Plan {
   bool ended_ = false;
   std::vector<dns::MxHost> hosts_;
   std::size_t next_host_ = 0;
-  std::vector<PlannedHost> group_;  // Resolved and not yet given, the next one last.
-  bool gave_any_ = false;
-  std::optional<absl::Status> prohibited_;  // The last refusal of the guard.
+  std::vector<PlannedHost> group_;  // Of one preference; resolved.
+  std::size_t next_in_group_ = 0;
+  std::string last_given_;
+  bool other_trouble_ = false;  // Something else than the guard stood in the way.
   std::optional<outcome::Outcome> trouble_;
 };
 

@@ -28,7 +28,6 @@ absl::StatusOr<NextHop> ParseBracketed(absl::string_view inside) {
   if (literal.ok()) {
     hop.literal = *literal;
     hop.host = literal->ToLiteral();
-    hop.named_by_operator = true;
     return hop;
   }
   ASSIGN_OR_RETURN(hop.host, address::ToALabel(inside));
@@ -53,6 +52,7 @@ absl::StatusOr<NextHop> ParseTo(absl::string_view to, std::uint16_t default_port
     ASSIGN_OR_RETURN(hop.host, address::ToALabel(host));
     if (colon != absl::string_view::npos) port = to.substr(colon);
   }
+  hop.routed = true;
   hop.port = default_port;
   if (!port.empty()) {
     ASSIGN_OR_RETURN(hop.port, ParsePort(port.substr(1)));

@@ -38,8 +38,8 @@ struct NextHop {
   std::string host;  // A-label, or an address literal with brackets when `literal` is set.
   std::optional<address::IpAddress> literal;
   std::uint16_t port = 25;
-  bool mx_lookup = true;           // Of `host`; never with `literal`.
-  bool named_by_operator = false;  // `literal` is in the configuration: it is open whatever its range.
+  bool mx_lookup = true;  // Of `host`; never with `literal`.
+  bool routed = false;    // A row says so: its `literal` is open whatever its range, and its faults are not the mail's.
 
   bool operator==(const NextHop&) const = default;
 };

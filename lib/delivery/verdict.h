@@ -48,6 +48,9 @@ outcome::Outcome JudgeProhibited(const absl::Status& why, absl::string_view doma
 // The best MX of `domain` is this host itself (RFC 5321 §5.1).
 outcome::Outcome JudgeLoop(absl::string_view domain, absl::string_view host);
 
+// The operator's route led to this, so the mail is not to blame: it waits until the route is mended.
+outcome::Outcome BlameRoute(const outcome::Outcome& outcome);
+
 // Dialer::Dial failed. The next address is asked, whatever the reason.
 outcome::Outcome JudgeConnect(const absl::Status& why, absl::string_view remote);
 
@@ -65,6 +68,8 @@ outcome::Outcome JudgeTooLarge(std::uint64_t size, std::uint64_t limit, absl::st
 // `why` is what Downgrade8Bit said.
 outcome::Outcome JudgeNo8Bit(absl::string_view why, absl::string_view remote);
 outcome::Outcome JudgeNoSmtpUtf8(absl::string_view remote);
+// The session refused to write the envelope: an address in it could break the dialogue.
+outcome::Outcome JudgeUnsendable(absl::string_view why);
 
 // ---- A transaction. ----
 

@@ -1,0 +1,328 @@
+// The attempt in the order of its life: plan, hosts, addresses, connections, transactions, outcomes.
+//
+// A recipient is settled when nothing more is to be done for it now. Others carry the last reason why they are not, and
+// go on to the next address; what they carry at the end is their outcome.
+#include "lib/delivery/attempt.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "lib/base/random.h"
+#include "lib/metrics/metrics.h"
+#include "lib/mime/downgrade.h"
+
+namespace hikyaku::delivery {
+namespace {
+
+using outcome::Kind;
+using outcome::Outcome;
+using outcome::Scope;
+
+constexpr int kServiceClosing = 421;
+
+// A connection that was idle for less is used without asking whether the peer has closed it.
+constexpr absl::Duration kTrustIdle = absl::Milliseconds(500);
+
+// No try to connect is shorter than this, however many addresses are left for the time of the attempt.
+constexpr absl::Duration kShortestTry = absl::Seconds(5);
+
+metrics::Counter& Connections(const std::string& result) {
+  return metrics::DeclareCounter("hikyaku_delivery_connections_total",
+                                 "Connections to mail hosts: opened, failed (no TCP), refused (greeting or EHLO).",
+                                 {{"result", result}});
+}
+
+struct Metrics {
+  metrics::Counter& opened = Connections("opened");
+  metrics::Counter& failed = Connections("failed");
+  metrics::Counter& refused = Connections("refused");
+  metrics::Counter& reused = metrics::DeclareCounter("hikyaku_delivery_connections_reused_total",
+                                                     "Times that a kept connection took another message.");
+  metrics::Counter& stale = metrics::DeclareCounter(
+      "hikyaku_delivery_connections_stale_total", "Kept connections that the peer had closed when they were needed.");
+};
+
+Metrics& Count() {
+  static Metrics* const metrics = new Metrics;
+  return *metrics;
+}
+
+PlanEnv ForPlan(const AttemptEnv& env, Budget& budget) {
+  return {env.resolver, env.network->guard, env.options.own, env.clock, budget};
+}
+
+}  // namespace
+
+Attempt::Attempt(AttemptEnv env, const queue::Lease& lease, LeaseGuard& guard)
+    : env_(std::move(env)),
+      lease_(lease),
+      guard_(guard),
+      source_seed_(env_.options.sources.empty() ? 0 : RandomBelow(1 << 16)),
+      plan_(ForPlan(env_, budget_), lease.delivery.domain(), env_.network->routes.Route(lease.delivery.domain())),
+      recipients_(static_cast<std::size_t>(lease.delivery.recipients_size())) {}
+
+awaitable<Attempt::End> Attempt::Run() {
+  while (sessions_ < kMaxSessions) {
+    auto host = co_await plan_.Next();
+    if (!host.ok()) co_return Stopped();
+    if (!host->has_value()) break;
+    const Move move = co_await TryHost(**std::move(host));
+    if (move == Move::kDone) break;
+    if (move == Move::kStopping) co_return Stopped();
+    if (move == Move::kLost) co_return End::kLost;
+  }
+  co_return Finish(plan_.trouble() ? *plan_.trouble() : JudgeUntried(lease_.delivery.domain()));
+}
+
+// A kept connection to any address of the host is better than a new one to the first.
+awaitable<Attempt::Move> Attempt::TryHost(PlannedHost host) {
+  std::vector<bool> tried(host.endpoints.size());
+  for (std::size_t i = 0; i < host.endpoints.size(); ++i) {
+    const Move move = co_await TryKept(host, i);
+    if (move == Move::kGoOn) continue;
+    if (move != Move::kNext) co_return move;
+    tried[i] = true;
+  }
+  for (std::size_t i = 0; i < host.endpoints.size(); ++i) {
+    if (tried[i]) continue;
+    if (sessions_ >= kMaxSessions || budget_.exhausted() || met_ourselves_) break;
+    const Move move = co_await TryFresh(host, i);
+    if (move != Move::kNext) co_return move;
+  }
+  co_return Move::kNext;
+}
+
+// kGoOn: there is none.
+awaitable<Attempt::Move> Attempt::TryKept(const PlannedHost& host, std::size_t index) {
+  std::unique_ptr<Connection> connection = co_await Kept(KeyOf(host, index));
+  if (connection == nullptr) co_return Move::kGoOn;
+  Count().reused.Increment();
+  const Move move = co_await Send(std::move(connection));
+  if (move != Move::kStale) co_return move;
+  Count().stale.Increment();
+  co_return co_await TryFresh(host, index);
+}
+
+awaitable<std::unique_ptr<Connection>> Attempt::Kept(ConnectionKey key) {
+  while (std::unique_ptr<Connection> connection = env_.pool.Take(key)) {
+    if (env_.clock.Now() - connection->idle_since < kTrustIdle) co_return connection;
+    const bool open = co_await connection->StillOpen();
+    if (open) co_return connection;
+    Count().stale.Increment();
+  }
+  co_return nullptr;
+}
+
+awaitable<Attempt::Move> Attempt::TryFresh(const PlannedHost& host, std::size_t index) {
+  if (!guard_.alive()) co_return Move::kLost;
+  std::unique_ptr<Connection> connection = co_await Dial(host, index);
+  if (stopping_) co_return Move::kStopping;
+  if (connection == nullptr) co_return Move::kNext;
+  co_return co_await Send(std::move(connection));
+}
+
+// Nothing when the host was not reached or refused: then that is noted.
+awaitable<std::unique_ptr<Connection>> Attempt::Dial(const PlannedHost& host, std::size_t index) {
+  ConnectionKey key = KeyOf(host, index);
+  std::string remote = RemoteText(key.host, key.endpoint);
+  net::DialOptions options;
+  options.limit = DialLimit(host, index);
+  options.source = key.source;
+  options.named_by_operator = host.named_by_operator;
+  budget_.CountTry();
+  const absl::Time start = env_.clock.Now();
+  auto stream = co_await env_.network->dialer->Dial(key.endpoint, options);
+  budget_.Spend(env_.clock.Now() - start);
+  if (!stream.ok()) {
+    NoteNoConnection(stream.status(), remote);
+    co_return nullptr;
+  }
+  ++sessions_;
+  auto connection = std::make_unique<Connection>(std::move(key), *std::move(stream), env_.options.helo,
+                                                 env_.options.timeouts);
+  co_await connection->Open();
+  if (!NoteOpened(*connection)) connection.reset();
+  co_return connection;
+}
+
+void Attempt::NoteNoConnection(const absl::Status& why, const std::string& remote) {
+  if (absl::IsCancelled(why)) {
+    stopping_ = true;
+    return;
+  }
+  Count().failed.Increment();
+  remote_ = remote;
+  if (absl::IsFailedPrecondition(why)) {
+    met_ourselves_ = true;
+    plan_.MetOurselves();
+    return;
+  }
+  NotePending(JudgeConnect(why, remote));
+}
+
+bool Attempt::NoteOpened(Connection& connection) {
+  smtp::ClientSession& session = connection.session();
+  if (session.reusable()) {
+    Count().opened.Increment();
+    return true;
+  }
+  if (connection.cancelled()) {
+    stopping_ = true;
+    return false;
+  }
+  Count().refused.Increment();
+  remote_ = connection.remote();
+  NotePending(session.refusal() ? JudgeRefusal(session.step(), *session.refusal(), remote_)
+                                : JudgeBroken(session.broke(), remote_));
+  return false;
+}
+
+// Another address of the host deserves its turn within the time of the attempt.
+absl::Duration Attempt::DialLimit(const PlannedHost& host, std::size_t index) const {
+  const absl::Duration limit = std::min(env_.options.timeouts.connect, budget_.left());
+  if (index + 1 == host.endpoints.size()) return limit;
+  const bool other_family = host.endpoints[index].address.is_v6() &&
+                            std::any_of(host.endpoints.begin() + static_cast<std::ptrdiff_t>(index),
+                                        host.endpoints.end(), [](const auto& e) { return e.address.is_v4(); });
+  return std::min(limit, other_family ? kQuickTry : std::max(kShortestTry, budget_.left() / 2));
+}
+
+ConnectionKey Attempt::KeyOf(const PlannedHost& host, std::size_t index) const {
+  ConnectionKey key{host.name, host.endpoints[index], std::nullopt};
+  const auto& sources = env_.options.sources;
+  for (std::size_t i = 0; i < sources.size() && !key.source; ++i) {
+    const address::IpAddress& source = sources[(source_seed_ + i) % sources.size()];
+    if (source.is_v4() == key.endpoint.address.is_v4()) key.source = source;
+  }
+  return key;
+}
+
+// All that is pending, in transactions of bounded size, over one connection.
+awaitable<Attempt::Move> Attempt::Send(std::unique_ptr<Connection> connection) {
+  remote_ = connection->remote();
+  const Chunk all = Pending();
+  Move move = Move::kGoOn;
+  if (const std::optional<Outcome> unfit = Unfit(*connection)) {
+    Settle(all, *unfit);
+    env_.pool.Put(std::move(connection));
+    co_return Move::kDone;
+  }
+  const std::size_t most = std::max<std::size_t>(1, env_.options.recipients_per_transaction);
+  for (std::size_t at = 0; at < all.size() && move == Move::kGoOn; at += most) {
+    const std::size_t end = std::min(all.size(), at + most);
+    Chunk chunk(all.begin() + static_cast<std::ptrdiff_t>(at), all.begin() + static_cast<std::ptrdiff_t>(end));
+    move = co_await SendChunk(*connection, std::move(chunk));
+  }
+  env_.pool.Put(std::move(connection));
+  if (move == Move::kGoOn) move = Pending().empty() ? Move::kDone : Move::kNext;
+  co_return move;
+}
+
+awaitable<Attempt::Move> Attempt::SendChunk(Connection& connection, Chunk chunk) {
+  if (!begun_ && !guard_.Begin()) co_return Move::kLost;
+  begun_ = true;
+  const bool reused = connection.messages > 0;
+  const smtp::Outgoing mail = MakeOutgoing(chunk, connection.session().extensions());
+  const bool held = co_await connection.Transact(mail, guard_);
+  if (!held) co_return Move::kLost;
+  co_return Judge(connection, chunk, reused);
+}
+
+Attempt::Move Attempt::Judge(Connection& connection, const Chunk& chunk, bool reused) {
+  const smtp::TransactionResult result = connection.session().TakeResult();
+  const bool usable = connection.session().reusable();
+  if (usable && !result.broke.empty()) {
+    Settle(chunk, JudgeUnsendable(result.broke));
+    return Move::kGoOn;
+  }
+  // The peer ended a kept session while nobody spoke: that is no failure of this mail.
+  const bool closed = connection.peer_closed() && !result.mail;
+  const bool closing = result.closing && (!result.mail || result.mail->code == kServiceClosing);
+  if (reused && (closed || closing)) return Move::kStale;
+
+  const std::vector<Judgement> judgements = JudgeTransaction(result, connection.remote());
+  bool host_failed = false;
+  for (std::size_t i = 0; i < chunk.size(); ++i) {
+    if (!judgements[i].try_next) {
+      Settle({chunk[i]}, judgements[i].outcome);
+    } else if (!connection.cancelled()) {
+      Note(chunk[i], judgements[i].outcome);
+      host_failed |= judgements[i].outcome.scope != Scope::kRecipient;
+    }
+  }
+  if (connection.cancelled()) return Move::kStopping;
+  return usable && !host_failed ? Move::kGoOn : Pending().empty() ? Move::kDone : Move::kNext;
+}
+
+std::optional<Outcome> Attempt::Unfit(Connection& connection) {
+  const smtp::Extensions& offered = connection.session().extensions();
+  const storage::v1::Envelope& envelope = lease_.delivery.envelope();
+  if (envelope.smtputf8() && !offered.smtputf8) return JudgeNoSmtpUtf8(connection.remote());
+  if (envelope.eight_bit() && !offered.eight_bit_mime && !downgraded_) {
+    auto converted = mime::Downgrade8Bit(*lease_.body);
+    if (!converted.ok()) return JudgeNo8Bit(converted.status().message(), connection.remote());
+    downgraded_ = *std::move(converted);
+  }
+  const std::size_t size = BodyFor(offered).size();
+  if (offered.size > 0 && size > offered.size) return JudgeTooLarge(size, offered.size, connection.remote());
+  return std::nullopt;
+}
+
+const std::string& Attempt::BodyFor(const smtp::Extensions& extensions) const {
+  return downgraded_ && !extensions.eight_bit_mime ? *downgraded_ : *lease_.body;
+}
+
+smtp::Outgoing Attempt::MakeOutgoing(const Chunk& chunk, const smtp::Extensions& extensions) const {
+  const storage::v1::Envelope& envelope = lease_.delivery.envelope();
+  smtp::Outgoing mail;
+  mail.sender = envelope.sender();
+  mail.recipients.reserve(chunk.size());
+  for (const std::size_t i : chunk) mail.recipients.push_back(lease_.delivery.recipients(static_cast<int>(i)).address());
+  const std::string& body = BodyFor(extensions);
+  mail.body = body;
+  mail.needs_8bit = envelope.eight_bit() && &body == lease_.body.get();
+  mail.needs_smtputf8 = envelope.smtputf8();
+  return mail;
+}
+
+Attempt::Chunk Attempt::Pending() const {
+  Chunk pending;
+  for (std::size_t i = 0; i < recipients_.size(); ++i) {
+    if (!recipients_[i].settled) pending.push_back(i);
+  }
+  return pending;
+}
+
+void Attempt::Settle(const Chunk& chunk, const Outcome& outcome) {
+  for (const std::size_t i : chunk) {
+    recipients_[i].outcome = outcome;
+    recipients_[i].settled = true;
+  }
+}
+
+// What a peer said tells more than the silence of the next one.
+void Attempt::Note(std::size_t recipient, const Outcome& outcome) {
+  std::optional<Outcome>& noted = recipients_[recipient].outcome;
+  if (!noted || noted->smtp_code == 0 || outcome.smtp_code != 0) noted = outcome;
+}
+
+void Attempt::NotePending(const Outcome& outcome) {
+  for (const std::size_t i : Pending()) Note(i, outcome);
+}
+
+Attempt::End Attempt::Finish(const Outcome& otherwise) {
+  final_.reserve(recipients_.size());
+  for (Recipient& recipient : recipients_) {
+    final_.push_back(recipient.outcome ? *std::move(recipient.outcome) : otherwise);
+  }
+  return End::kJudged;
+}
+
+Attempt::End Attempt::Stopped() {
+  const bool any_settled =
+      std::any_of(recipients_.begin(), recipients_.end(), [](const Recipient& r) { return r.settled; });
+  return any_settled ? Finish(JudgeStopped()) : End::kGiveBack;
+}
+
+}  // namespace hikyaku::delivery
