@@ -1,11 +1,13 @@
 #include "lib/base/log.h"
 
 #include <atomic>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "spdlog/sinks/stdout_sinks.h"
+#include "lib/base/utf8.h"
 #include "spdlog/spdlog.h"
 
 namespace hikyaku::log {
@@ -34,40 +36,26 @@ absl::string_view Name(Level level) {
   return "off";
 }
 
-// Length of the valid UTF-8 sequence that starts at `at`, or 0. Rejects overlong forms and surrogates (RFC 3629 §3).
-std::size_t Utf8Length(absl::string_view text, std::size_t at) {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-  const unsigned lead = byte(at);
-  const std::size_t length = lead >= 0xC2 && lead <= 0xDF ? 2 : lead >= 0xE0 && lead <= 0xEF ? 3 : lead >= 0xF0 && lead <= 0xF4 ? 4 : 0;
-  if (length == 0) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(at + i) & 0xC0) != 0x80) return 0;
-  }
-  const unsigned second = byte(at + 1);
-  if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F)) return 0;
-  if ((lead == 0xF0 && second < 0x90) || (lead == 0xF4 && second > 0x8F)) return 0;
-  return length;
-}
+// C0, DEL and C1 controls drive terminals; the two separators end lines for some readers of JSON.
+bool IsPrintable(char32_t c) { return c >= 0x20 && (c < 0x7F || c >= 0xA0) && c != 0x2028 && c != 0x2029; }
 
 }  // namespace
 
 std::string EscapeJson(absl::string_view text) {
   std::string out;
   out.reserve(text.size() + 8);
-  for (std::size_t i = 0; i < text.size();) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    if (c == '"' || c == '\\') {
-      absl::StrAppend(&out, "\\", text.substr(i, 1));
-    } else if (c >= 0x20 && c < 0x7F) {
-      out.push_back(static_cast<char>(c));
-    } else if (const std::size_t length = Utf8Length(text, i); length > 0 && !(c == 0xC2 && static_cast<unsigned char>(text[i + 1]) < 0xA0)) {
-      out.append(text.data() + i, length);  // All but the C1 controls, which drive terminals too.
-      i += length;
-      continue;
+  while (!text.empty()) {
+    const absl::string_view before = text;
+    const std::optional<char32_t> character = TakeUtf8(text);
+    const absl::string_view bytes = before.substr(0, before.size() - text.size());
+    if (character == U'"' || character == U'\\') {
+      absl::StrAppend(&out, "\\", bytes);
+    } else if (character && IsPrintable(*character)) {
+      absl::StrAppend(&out, bytes);
     } else {
-      absl::StrAppendFormat(&out, "\\u%04x", c);
+      // A control, or a byte that is not UTF-8.
+      absl::StrAppendFormat(&out, "\\u%04x", character ? static_cast<unsigned>(*character) : static_cast<unsigned char>(bytes[0]));
     }
-    ++i;
   }
   return out;
 }

@@ -18,9 +18,9 @@ int DigitValue(char c) {
   return at == absl::string_view::npos ? -1 : static_cast<int>(at);
 }
 
-void PutTime(absl::Time time, char* out) {
+void PutTime(absl::Time time, unsigned char* out) {
   const auto millis = static_cast<std::uint64_t>(std::max<std::int64_t>(absl::ToUnixMillis(time), 0));
-  for (int i = 0; i < kTimeBytes; ++i) out[i] = static_cast<char>(millis >> (8 * (kTimeBytes - 1 - i)));
+  for (int i = 0; i < kTimeBytes; ++i) out[i] = static_cast<unsigned char>(millis >> (8 * (kTimeBytes - 1 - i)));
 }
 
 }  // namespace
@@ -55,13 +55,13 @@ std::optional<MessageId> MessageId::FromText(absl::string_view text) {
     value = value << 5 | static_cast<unsigned>(digit);
   }
   MessageId id;
-  for (std::size_t i = 0; i < kBytes; ++i) id.bytes_[i] = static_cast<char>(value >> (8 * (kBytes - 1 - i)));
+  for (std::size_t i = 0; i < kBytes; ++i) id.bytes_[i] = static_cast<unsigned char>(value >> (8 * (kBytes - 1 - i)));
   return id;
 }
 
 std::string MessageId::text() const {
   unsigned __int128 value = 0;
-  for (char byte : bytes_) value = value << 8 | static_cast<unsigned char>(byte);
+  for (unsigned char byte : bytes_) value = value << 8 | byte;
   std::string out(kTextLength, '0');
   for (std::size_t i = kTextLength; i-- > 0; value >>= 5) out[i] = kAlphabet[static_cast<std::size_t>(value & 31)];
   return out;
@@ -69,7 +69,7 @@ std::string MessageId::text() const {
 
 absl::Time MessageId::time() const {
   std::int64_t millis = 0;
-  for (int i = 0; i < kTimeBytes; ++i) millis = millis << 8 | static_cast<unsigned char>(bytes_[i]);
+  for (int i = 0; i < kTimeBytes; ++i) millis = millis << 8 | bytes_[i];
   return absl::FromUnixMillis(millis);
 }
 

@@ -35,7 +35,7 @@ class MessageId {
   static std::optional<MessageId> FromText(absl::string_view text);
 
   // Lives as long as this value.
-  absl::string_view bytes() const { return {bytes_.data(), bytes_.size()}; }
+  absl::string_view bytes() const { return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()}; }
   std::string text() const;
   absl::Time time() const;
 
@@ -47,7 +47,7 @@ class MessageId {
   }
 
  private:
-  std::array<char, kBytes> bytes_;
+  std::array<unsigned char, kBytes> bytes_;  // Unsigned: ids compare as their bytes sort at rest.
 };
 
 }  // namespace hikyaku
