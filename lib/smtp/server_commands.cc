@@ -45,9 +45,9 @@ Reply ServerSession::Helo(const Command& command) { return Hello(command.args, f
 
 Reply ServerSession::Hello(absl::string_view name, bool esmtp) {
   if (!IsHelloName(name)) return {501, "5.5.4", absl::StrCat("Syntax: ", esmtp ? "EHLO" : "HELO", " hostname")};
+  helo_ = std::string(name);
+  esmtp_ = esmtp;
   ResetTransaction();  // RFC 5321 §4.1.4: as if RSET had been said.
-  transaction_.helo = std::string(name);
-  transaction_.esmtp = esmtp;
   if (!esmtp) return {250, "", options_.hostname};
   return {250, "",
           absl::StrCat(options_.hostname, "\nPIPELINING\nSIZE ", options_.max_size,

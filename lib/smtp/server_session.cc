@@ -68,6 +68,7 @@ using S = ServerSession::State;
 constexpr unsigned kAnyState = In(S::kGreeted, S::kReady, S::kMail, S::kRcpt, S::kBdat);
 constexpr unsigned kAfterHello = In(S::kReady, S::kMail, S::kRcpt, S::kBdat);
 
+// clang-format off
 const ServerSession::Rule ServerSession::kRules[] = {
     // verb           allowed in                 then          done by
     {Verb::kEhlo,     kAnyState,                 S::kReady,    &ServerSession::Ehlo},
@@ -86,6 +87,7 @@ const ServerSession::Rule ServerSession::kRules[] = {
     {Verb::kStartTls, kAnyState,                 std::nullopt, &ServerSession::NotOffered},
     {Verb::kQuit,     kAnyState,                 S::kClosed,   &ServerSession::Quit},
 };
+// clang-format on
 
 ServerSession::ServerSession(ServerOptions options, ServerPolicy* policy)
     : options_(std::move(options)), policy_(policy), dots_(options_.max_size) {}
@@ -277,10 +279,9 @@ void ServerSession::Close(const Reply& reply) {
 
 // HELO and EHLO are remembered: they hold for the session.
 void ServerSession::ResetTransaction() {
-  Transaction next;
-  next.helo = std::move(transaction_.helo);
-  next.esmtp = transaction_.esmtp;
-  transaction_ = std::move(next);
+  transaction_ = Transaction();
+  transaction_.helo = helo_;
+  transaction_.esmtp = esmtp_;
   dots_ = DotReader(options_.max_size);
   data_octets_ = 0;
   in_chunk_ = false;

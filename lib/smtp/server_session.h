@@ -173,6 +173,8 @@ class ServerSession {
   ServerPolicy* const policy_;
 
   State state_ = State::kGreeted;
+  std::string helo_;
+  bool esmtp_ = false;
   Transaction transaction_;
   std::string output_;
   std::string pending_;  // Input behind a message that waits for its answer.
