@@ -1,0 +1,34 @@
+#include "services/delivery/delivery_role.h"
+
+#include <utility>
+
+#include "lib/base/status_macros.h"
+#include "services/delivery/settings.h"
+
+namespace hikyaku::delivery {
+
+absl::StatusOr<std::unique_ptr<DeliveryRole>> DeliveryRole::Start(net::IoPool& pool, const v1::Config& config,
+                                                                  std::vector<queue::Shard*> shards, Clock& clock) {
+  ASSIGN_OR_RETURN(dns::CaresResolverOptions resolver_options, ResolverOptionsFrom(config));
+  ASSIGN_OR_RETURN(WorkerOptions options, WorkerOptionsFrom(config));
+  ASSIGN_OR_RETURN(Network network, NetworkFrom(config));
+  std::unique_ptr<DeliveryRole> role(new DeliveryRole);
+  ASSIGN_OR_RETURN(role->resolver_, dns::CreateCaresResolver(std::move(resolver_options)));
+  role->worker_ = std::make_unique<Worker>(std::move(options), std::move(shards), std::move(network), pool,
+                                           *role->resolver_, clock);
+  return role;
+}
+
+absl::Status DeliveryRole::Reload(const v1::Config& config) {
+  ASSIGN_OR_RETURN(Network network, NetworkFrom(config));
+  worker_->UpdateRoutes(std::move(network.routes), std::move(network.guard), std::move(network.dialer));
+  return absl::OkStatus();
+}
+
+void DeliveryRole::Stop(absl::Duration patience) { worker_->Stop(patience); }
+
+std::string DeliveryRole::NotReady() const {
+  return worker_->connected_shards() > 0 ? "" : "delivery: no shard can be reached";
+}
+
+}  // namespace hikyaku::delivery

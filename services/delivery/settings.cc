@@ -1,0 +1,104 @@
+#include "services/delivery/settings.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "lib/base/status_macros.h"
+#include "lib/config/duration.h"
+#include "lib/net/dialer.h"
+#include "lib/net/egress_guard.h"
+
+namespace hikyaku::delivery {
+namespace {
+
+// c-ares asks each server up to this often within dns.timeout.
+constexpr int kDnsTries = 3;
+
+absl::Status At(absl::string_view key, const absl::Status& status) {
+  return absl::InvalidArgumentError(absl::StrCat(key, ": ", status.message()));
+}
+
+// "host.123": unique on a network, and readable in a shard's log.
+std::string WorkerName(const v1::Config& config) { return absl::StrCat(config.hostname(), ".", getpid()); }
+
+// Our SMTP listeners: a mail for one of them would come back to us.
+std::vector<net::Endpoint> OwnEndpoints(const v1::Config& config) {
+  std::vector<net::Endpoint> own;
+  for (const v1::SmtpListener& listener : config.listeners().smtp()) {
+    if (auto endpoint = net::ParseEndpoint(listener.address()); endpoint.ok()) own.push_back(*std::move(endpoint));
+  }
+  return own;
+}
+
+smtp::ClientTimeouts TimeoutsFrom(const v1::Timeouts& config) {
+  smtp::ClientTimeouts timeouts;
+  timeouts.connect = config::ToDuration(config.connect());
+  timeouts.greeting = config::ToDuration(config.greeting());
+  timeouts.hello = config::ToDuration(config.hello());
+  timeouts.mail = config::ToDuration(config.mail());
+  timeouts.rcpt = config::ToDuration(config.rcpt());
+  timeouts.data = config::ToDuration(config.data());
+  timeouts.block = config::ToDuration(config.block());
+  timeouts.dot = config::ToDuration(config.dot());
+  timeouts.rset = config::ToDuration(config.rset());
+  timeouts.quit = config::ToDuration(config.quit());
+  return timeouts;
+}
+
+}  // namespace
+
+absl::StatusOr<WorkerOptions> WorkerOptionsFrom(const v1::Config& config) {
+  const v1::Delivery& delivery = config.delivery();
+  WorkerOptions options;
+  options.name = WorkerName(config);
+  options.concurrency = delivery.concurrency();
+  options.attempt.helo = delivery.helo().empty() ? config.hostname() : delivery.helo();
+  options.attempt.own.name = config.hostname();
+  options.attempt.own.endpoints = OwnEndpoints(config);
+  options.attempt.recipients_per_transaction = delivery.recipients_per_transaction();
+  options.attempt.timeouts = TimeoutsFrom(delivery.timeouts());
+  for (const std::string& text : delivery.sources()) {
+    const auto source = address::IpAddress::Parse(text);
+    if (!source.ok()) return At("delivery.sources", source.status());
+    options.attempt.sources.push_back(*source);
+  }
+  options.pool.messages_per_connection = static_cast<int>(delivery.messages_per_connection());
+  options.pool.idle_limit = config::ToDuration(delivery.idle_connection());
+  return options;
+}
+
+absl::StatusOr<Network> NetworkFrom(const v1::Config& config) {
+  std::vector<address::Cidr> allowed;
+  for (const std::string& text : config.delivery().allow_ranges()) {
+    const auto range = address::Cidr::Parse(text);
+    if (!range.ok()) return At("delivery.allow_ranges", range.status());
+    allowed.push_back(*range);
+  }
+  std::vector<RouteRow> rows;
+  for (const v1::Route& route : config.delivery().routes()) rows.push_back({route.domain(), route.to()});
+  ASSIGN_OR_RETURN(RouteTable routes,
+                   RouteTable::Create(rows, static_cast<std::uint16_t>(config.delivery().port())));
+  net::EgressGuard guard(std::move(allowed));
+  auto dialer = std::make_shared<net::TcpDialer>(guard, OwnEndpoints(config));
+  return Network{std::move(routes), std::move(guard), std::move(dialer)};
+}
+
+absl::StatusOr<dns::CaresResolverOptions> ResolverOptionsFrom(const v1::Config& config) {
+  dns::CaresResolverOptions options;
+  for (const std::string& text : config.dns().servers()) {
+    const auto server = net::ParseEndpoint(text, /*default_port=*/53);
+    if (!server.ok()) return At("dns.servers", server.status());
+    options.server.servers.push_back(*server);
+  }
+  options.server.tries = kDnsTries;
+  // The wait doubles with each round: 1 + 2 + 4 parts make up the whole.
+  options.server.timeout = std::max(config::ToDuration(config.dns().timeout()) / 7, absl::Milliseconds(100));
+  options.cache.max_ttl = config::ToDuration(config.dns().max_ttl());
+  return options;
+}
+
+}  // namespace hikyaku::delivery

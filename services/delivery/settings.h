@@ -1,0 +1,28 @@
+// From the configuration to the plain values of lib/delivery.
+//
+// Threading: pure functions.
+#ifndef HIKYAKU_SERVICES_DELIVERY_SETTINGS_H_
+#define HIKYAKU_SERVICES_DELIVERY_SETTINGS_H_
+
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "hikyaku/v1/config.pb.h"
+#include "lib/delivery/worker.h"
+#include "lib/dns/cares_resolver.h"
+#include "lib/net/endpoint.h"
+
+namespace hikyaku::delivery {
+
+// All take a configuration with its defaults; kInvalidArgument names the key.
+
+absl::StatusOr<WorkerOptions> WorkerOptionsFrom(const v1::Config& config);
+
+// Routes and egress ranges: what a reload replaces.
+absl::StatusOr<Network> NetworkFrom(const v1::Config& config);
+
+absl::StatusOr<dns::CaresResolverOptions> ResolverOptionsFrom(const v1::Config& config);
+
+}  // namespace hikyaku::delivery
+
+#endif  // HIKYAKU_SERVICES_DELIVERY_SETTINGS_H_

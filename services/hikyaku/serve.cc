@@ -1,0 +1,104 @@
+#include "services/hikyaku/serve.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <string>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/config/effective.h"
+#include "lib/config/validate.h"
+#include "services/hikyaku/node.h"
+
+namespace hikyaku::cli {
+namespace {
+
+constexpr int kDone = 0;
+constexpr int kFailed = 1;
+constexpr int kWrongUse = 2;
+// How often gRPC's health follows /readyz.
+constexpr timespec kTick{0, 500'000'000};
+
+// What ends or changes the server; blocked in every thread, and awaited by the main one.
+sigset_t Signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, signal);
+  return set;
+}
+
+// Each connection is a descriptor: take all that the system allows (the soft limit is often 1,024).
+void RaiseDescriptorLimit() {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+log::Level LevelFrom(v1::Log::Level level) {
+  switch (level) {
+    case v1::Log::debug: return log::Level::kDebug;
+    case v1::Log::warn: return log::Level::kWarn;
+    case v1::Log::error: return log::Level::kError;
+    default: return log::Level::kInfo;
+  }
+}
+
+int Complain(const absl::Status& status, int code) {
+  std::fprintf(stderr, "hikyaku: %s\n", std::string(status.message()).c_str());
+  return code;
+}
+
+void Reload(Node& node, const ServeFlags& flags) {
+  const auto loaded = config::LoadEffectiveConfig(flags.config_path, flags.role);
+  absl::Status status = loaded.status();
+  if (status.ok()) status = node.Reload(loaded->config);
+  if (!status.ok()) return log::Error("reload_refused", {{"why", status.message()}, {"kept", "the old configuration"}});
+  log::SetLevel(LevelFrom(loaded->config.log().level()));
+  log::Info("reloaded", {{"config", flags.config_path}});
+}
+
+// Until SIGTERM or SIGINT.
+void Run(Node& node, const ServeFlags& flags, const sigset_t& signals) {
+  while (true) {
+    const int signal = sigtimedwait(&signals, nullptr, &kTick);
+    if (signal == SIGTERM || signal == SIGINT) return log::Info("stopping", {{"signal", strsignal(signal)}});
+    if (signal == SIGHUP) Reload(node, flags);
+    node.PublishHealth();
+  }
+}
+
+}  // namespace
+
+int Serve(const ServeFlags& flags) {
+  const sigset_t signals = Signals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  RaiseDescriptorLimit();
+
+  const auto loaded = config::LoadEffectiveConfig(flags.config_path, flags.role);
+  if (!loaded.ok()) return Complain(loaded.status(), kWrongUse);
+  if (absl::Status status = config::CheckDataDir(loaded->config, flags.role, loaded->source); !status.ok()) {
+    return Complain(status, kWrongUse);
+  }
+  log::SetLevel(LevelFrom(loaded->config.log().level()));
+
+  auto node = Node::Start(loaded->config, flags.role, Clock::System());
+  if (!node.ok()) return Complain(node.status(), absl::IsInvalidArgument(node.status()) ? kWrongUse : kFailed);
+  log::Info("started", {{"role", config::RoleName(flags.role)}, {"hostname", loaded->config.hostname()}});
+  Run(**node, flags, signals);
+  (*node)->Stop();
+  log::Info("stopped");
+  // Not by gRPC's shutdown: docs/adr/0001. Everything is on disk, and the kernel closes the connections.
+  std::fflush(nullptr);
+  std::_Exit(kDone);
+}
+
+}  // namespace hikyaku::cli

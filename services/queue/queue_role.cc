@@ -1,0 +1,66 @@
+#include "services/queue/queue_role.h"
+
+#include <string>
+#include <utility>
+
+#include "lib/base/status_macros.h"
+#include "lib/config/duration.h"
+
+namespace hikyaku::queue {
+namespace {
+
+// Around a body of the largest size: envelope and recipients.
+constexpr std::size_t kEnvelopeRoom = 4 << 20;
+
+Options OptionsFrom(const v1::Config& config) {
+  const v1::Queue& queue = config.queue();
+  Options options;
+  options.data_dir = config.data_dir();
+  options.name = queue.name();
+  options.lifetime = config::ToDuration(queue.lifetime());
+  options.retry.min = config::ToDuration(queue.retry().min());
+  options.retry.max = config::ToDuration(queue.retry().max());
+  options.retry.jitter = queue.retry().jitter();
+  options.domain_concurrency = queue.domain_concurrency();
+  options.lease_timeout = config::ToDuration(queue.lease_timeout());
+  options.min_free_disk = queue.min_free_disk().bytes();
+  options.min_free_inodes = queue.min_free_inodes();
+  options.event_retention = config::ToDuration(queue.event_retention());
+  options.hot_bodies = queue.hot_bodies().bytes();
+  options.window = queue.window();
+  options.write_buffer = queue.write_buffer().bytes();
+  options.block_cache = queue.block_cache().bytes();
+  options.pending_bytes = config.limits().memory().bytes();
+  return options;
+}
+
+GrpcServerOptions DoorFrom(const v1::Config& config) {
+  GrpcServerOptions options;
+  for (const v1::GrpcListener& listener : config.listeners().internal()) options.addresses.push_back(listener.address());
+  options.max_message = config.limits().message_size().bytes() + kEnvelopeRoom;
+  options.frequent_pings = true;
+  return options;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<QueueRole>> QueueRole::Start(const v1::Config& config, bool with_door, Clock& clock) {
+  std::unique_ptr<QueueRole> role(new QueueRole);
+  ASSIGN_OR_RETURN(role->shard_, LocalShard::Open(OptionsFrom(config), clock));
+  if (!with_door) return role;
+  role->service_ = std::make_unique<QueueService>(*role->shard_);
+  ASSIGN_OR_RETURN(role->server_, GrpcServer::Start(DoorFrom(config), {role->service_.get()}));
+  return role;
+}
+
+void QueueRole::Reload(const v1::Config& config) {
+  shard_->Reconfigure(config::ToDuration(config.queue().lifetime()), config.queue().domain_concurrency());
+}
+
+void QueueRole::SetServing(bool serving) {
+  if (server_ != nullptr) server_->SetServing(serving);
+}
+
+void QueueRole::Stop() { shard_->Stop(); }
+
+}  // namespace hikyaku::queue
