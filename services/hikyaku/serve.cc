@@ -14,6 +14,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/config/effective.h"
+#include "lib/config/reload.h"
 #include "lib/config/validate.h"
 #include "services/hikyaku/node.h"
 
@@ -56,21 +57,24 @@ int Complain(const absl::Status& status, int code) {
   return code;
 }
 
-void Reload(Node& node, const ServeFlags& flags) {
+void Reload(Node& node, const ServeFlags& flags, const v1::Config& running) {
   const auto loaded = config::LoadEffectiveConfig(flags.config_path, flags.role);
   absl::Status status = loaded.status();
   if (status.ok()) status = node.Reload(loaded->config);
   if (!status.ok()) return log::Error("reload_refused", {{"why", status.message()}, {"kept", "the old configuration"}});
   log::SetLevel(LevelFrom(loaded->config.log().level()));
   log::Info("reloaded", {{"config", flags.config_path}});
+  for (const std::string& key : config::NeedRestart(running, loaded->config)) {
+    log::Warn("reload_needs_restart", {{"key", key}});
+  }
 }
 
 // Until SIGTERM or SIGINT.
-void Run(Node& node, const ServeFlags& flags, const sigset_t& signals) {
+void Run(Node& node, const ServeFlags& flags, const v1::Config& config, const sigset_t& signals) {
   while (true) {
     const int signal = sigtimedwait(&signals, nullptr, &kTick);
     if (signal == SIGTERM || signal == SIGINT) return log::Info("stopping", {{"signal", strsignal(signal)}});
-    if (signal == SIGHUP) Reload(node, flags);
+    if (signal == SIGHUP) Reload(node, flags, config);
     node.PublishHealth();
   }
 }
@@ -93,7 +97,7 @@ int Serve(const ServeFlags& flags) {
   auto node = Node::Start(loaded->config, flags.role, Clock::System());
   if (!node.ok()) return Complain(node.status(), absl::IsInvalidArgument(node.status()) ? kWrongUse : kFailed);
   log::Info("started", {{"role", config::RoleName(flags.role)}, {"hostname", loaded->config.hostname()}});
-  Run(**node, flags, signals);
+  Run(**node, flags, loaded->config, signals);
   (*node)->Stop();
   log::Info("stopped");
   // Not by gRPC's shutdown: docs/adr/0001. Everything is on disk, and the kernel closes the connections.
