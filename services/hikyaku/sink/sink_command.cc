@@ -1,0 +1,160 @@
+// `hikyaku sink`: the test receiver.
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "lib/base/units.h"
+#include "lib/net/endpoint.h"
+#include "lib/net/io_pool.h"
+#include "lib/net/listener.h"
+#include "services/hikyaku/command.h"
+#include "services/hikyaku/sink/connection.h"
+#include "services/hikyaku/sink/keeper.h"
+#include "services/hikyaku/sink/rules.h"
+#include "services/hikyaku/sink/session.h"
+
+namespace hikyaku::cli {
+namespace {
+
+struct SinkFlags {
+  std::vector<std::string> listen = {"127.0.0.1:2526"};
+  std::vector<std::string> rules;
+  bool no_words = false;
+  bool count_only = false;
+  bool no_8bitmime = false;
+  bool no_chunking = false;
+  bool no_pipelining = false;
+  bool no_smtputf8 = false;
+  std::string size = "100MiB";
+  int threads = 2;
+  sink::SessionOptions session;
+  sink::KeeperOptions keeper;
+};
+
+std::string Examples() {
+  std::string text = R"(Takes every mail, unless a rule says otherwise, and prints it. For tests: it relays nothing.
+
+Rules: --rule 'SELECTOR=ACTION', the first that fits decides.
+  SELECTOR  user@domain, user@, @domain, IP or IP:PORT (that the client connected to), or *
+  ACTION    [first N] [at STAGE] [delay TIME] VERB
+  STAGE     connect, ehlo, mail, rcpt (if not said), data, dot
+  VERB      accept; reply CODE [ENHANCED] TEXT; drop (close without a word);
+            lose (at dot: take the mail, close without the reply)
+  "first N" answers so N times for each recipient, and accepts afterwards.
+
+Without a rule, the word that a local part begins with (soft@, soft+7@, soft3@) decides:
+)";
+  for (const auto& [word, action] : sink::kWordRules) absl::StrAppend(&text, "  ", word, "@  ", action, "\n");
+  return text + R"(
+Examples:
+  hikyaku sink --listen 127.0.0.1:2526 --maildir /tmp/mail
+  hikyaku sink --rule 'bob@ok.test=first 2 reply 451 4.3.0 later' --rule '@gone.test=reply 550 5.1.1 no such user'
+  hikyaku sink --listen 127.0.0.1:2526 --listen 127.0.0.2:2526 --rule '127.0.0.1=at connect reply 421 4.3.2 down'
+  hikyaku sink --log /tmp/sink.log --fsync --count-only
+)";
+}
+
+int Usage(const absl::Status& status) {
+  std::fprintf(stderr, "hikyaku sink: %s\n", std::string(status.message()).c_str());
+  return kExitUsage;
+}
+
+absl::StatusOr<sink::Rules*> MakeRules(const SinkFlags& flags, std::unique_ptr<sink::Rules>* owner) {
+  std::vector<sink::Rule> rules;
+  for (const std::string& text : flags.rules) {
+    absl::StatusOr<sink::Rule> rule = sink::ParseRule(text);
+    if (!rule.ok()) return rule.status();
+    rules.push_back(*std::move(rule));
+  }
+  *owner = std::make_unique<sink::Rules>(std::move(rules), !flags.no_words);
+  return owner->get();
+}
+
+absl::StatusOr<std::vector<std::unique_ptr<net::Listener>>> Listen(const SinkFlags& flags, const sink::Shared* shared,
+                                                                  net::IoPool& pool) {
+  std::vector<std::unique_ptr<net::Listener>> listeners;
+  for (const std::string& address : flags.listen) {
+    const absl::StatusOr<net::Endpoint> at = net::ParseEndpoint(address);
+    if (!at.ok()) return at.status();
+    absl::StatusOr<std::unique_ptr<net::Listener>> listener = net::Listener::Start(
+        pool, {.at = *at, .refusal = nullptr},
+        [shared](std::unique_ptr<net::Stream> stream) { return sink::Serve(shared, std::move(stream)); });
+    if (!listener.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat(address, ": ", std::string(listener.status().message())));
+    }
+    std::printf("listening on %s\n", (*listener)->bound().text().c_str());
+    listeners.push_back(*std::move(listener));
+  }
+  std::fflush(stdout);
+  return listeners;
+}
+
+int RunSink(SinkFlags flags) {
+  const absl::StatusOr<std::uint64_t> size = ParseSize(flags.size);
+  if (!size.ok()) return Usage(size.status());
+  flags.session.max_size = *size;
+  flags.session.eight_bit = !flags.no_8bitmime;
+  flags.session.chunking = !flags.no_chunking;
+  flags.session.pipelining = !flags.no_pipelining;
+  flags.session.smtputf8 = !flags.no_smtputf8;
+  flags.keeper.print = !flags.count_only;
+
+  // Blocked before the first thread starts, so that none of them takes the signal away from sigwait.
+  sigset_t stop;
+  sigemptyset(&stop);
+  sigaddset(&stop, SIGINT);
+  sigaddset(&stop, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &stop, nullptr);
+
+  std::unique_ptr<sink::Rules> rules;
+  if (const auto made = MakeRules(flags, &rules); !made.ok()) return Usage(made.status());
+  const absl::StatusOr<std::unique_ptr<sink::Keeper>> keeper = sink::Keeper::Open(flags.keeper);
+  if (!keeper.ok()) return Usage(keeper.status());
+  const sink::Shared shared{.options = flags.session, .rules = rules.get(), .keeper = keeper->get()};
+  net::IoPool pool(std::max(1, flags.threads));
+  auto listeners = Listen(flags, &shared, pool);
+  if (!listeners.ok()) return Usage(listeners.status());
+
+  int signal = 0;
+  sigwait(&stop, &signal);
+  for (const auto& listener : *listeners) listener->Stop();
+  for (const auto& listener : *listeners) listener->Drain(absl::Milliseconds(200));
+  listeners->clear();
+  std::printf("%s\n", (*keeper)->CountsText().c_str());
+  return kExitDone;
+}
+
+}  // namespace
+
+void AddSink(CLI::App* parent, std::vector<Command>* commands) {
+  CLI::App* app = parent->add_subcommand("sink", "A receiver for tests: scripted answers, saves and counts the mail");
+  app->footer(Examples());
+  const auto flags = std::make_shared<SinkFlags>();
+  app->add_option("--listen", flags->listen, "IP:PORT; may be given again; port 0 takes a free one");
+  app->add_option("--rule", flags->rules, "A rule, see below; may be given again");
+  app->add_flag("--no-words", flags->no_words, "No meaning in local parts: only the rules count");
+  app->add_option("--maildir", flags->keeper.maildir, "Save each mail here, byte for byte");
+  app->add_option("--log", flags->keeper.log, "Append a line of JSON for each mail");
+  app->add_option("--token-header", flags->keeper.token_header, "The header field for \"token\" in the log");
+  app->add_flag("--fsync", flags->keeper.fsync, "Sync mail and log before the 250");
+  app->add_flag("--count-only", flags->count_only, "No line a mail: only the counts at the end");
+  app->add_option("--hostname", flags->session.hostname, "Name in the greeting");
+  app->add_option("--size", flags->size, "Largest mail");
+  app->add_option("--recipients", flags->session.max_recipients, "Most recipients of a mail");
+  app->add_flag("--no-8bitmime", flags->no_8bitmime, "Do not offer 8BITMIME");
+  app->add_flag("--no-chunking", flags->no_chunking, "Do not offer CHUNKING");
+  app->add_flag("--no-pipelining", flags->no_pipelining, "Do not offer PIPELINING, and note who does it nevertheless");
+  app->add_flag("--no-smtputf8", flags->no_smtputf8, "Do not offer SMTPUTF8");
+  app->add_option("--threads", flags->threads, "Threads for connections")->check(CLI::Range(1, 64));
+  commands->push_back({app, [flags] { return RunSink(*flags); }});
+}
+
+}  // namespace hikyaku::cli
