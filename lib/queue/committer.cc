@@ -1,0 +1,216 @@
+#include "lib/queue/committer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "lib/base/log.h"
+#include "lib/queue/keys.h"
+
+namespace hikyaku::queue {
+namespace {
+
+// A group is bounded so that its first operation does not wait long for its last, and so that one batch fits in memory.
+constexpr std::size_t kGroupBytes = 16 << 20;
+constexpr std::size_t kGroupOperations = 2048;
+
+constexpr absl::Duration kRepairPause = absl::Seconds(1);
+
+double Seconds(std::chrono::steady_clock::duration time) { return std::chrono::duration<double>(time).count(); }
+
+}  // namespace
+
+Committer::Committer(Store& store, Gate& gate, Metrics& metrics, storage::v1::Counters counters,
+                     std::function<void()> after)
+    : store_(store),
+      gate_(gate),
+      metrics_(metrics),
+      after_(std::move(after)),
+      published_(counters),
+      counters_(std::move(counters)) {}
+
+Committer::~Committer() { Stop(); }
+
+void Committer::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
+
+void Committer::Stop() {
+  {
+    absl::MutexLock lock(&mu_);
+    stopping_ = true;
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void Committer::Push(std::unique_ptr<Operation> operation) {
+  {
+    absl::MutexLock lock(&mu_);
+    if (!stopping_) {
+      waiting_.push_back(std::move(operation));
+      return;
+    }
+  }
+  operation->Finish(absl::UnavailableError("the shard is stopping"));
+}
+
+void Committer::Check() {
+  const StoreHealth health = store_.Health();
+  gate_.Set(Gate::kStall, health.stopped ? "store: writes are stopped until compaction catches up" : "");
+  if (health.error.empty()) return;
+  gate_.Set(Gate::kStore, "store: background work failed");
+  absl::MutexLock lock(&mu_);
+  sick_ = true;
+}
+
+storage::v1::Counters Committer::counters() const {
+  absl::MutexLock lock(&mu_);
+  return published_;
+}
+
+void Committer::Run() {
+  Operations group;
+  while (Gather(group)) {
+    if (group.empty()) {
+      Repair();
+    } else {
+      Commit(std::move(group));
+    }
+    group.clear();
+  }
+}
+
+// Takes the next group; empty: the store is sick. False: stopping, and nothing is left.
+bool Committer::Gather(Operations& group) {
+  absl::MutexLock lock(&mu_);
+  const auto something = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return !waiting_.empty() || stopping_ || sick_; };
+  mu_.Await(absl::Condition(&something));
+  if (sick_ && !stopping_) return true;
+  std::size_t bytes = 0;
+  while (!waiting_.empty() && group.size() < kGroupOperations && bytes < kGroupBytes) {
+    const bool alone = waiting_.front()->alone();
+    if (alone && !group.empty()) break;
+    bytes += waiting_.front()->bytes();
+    group.push_back(std::move(waiting_.front()));
+    waiting_.pop_front();
+    if (alone) break;
+  }
+  return !group.empty();
+}
+
+void Committer::Commit(Operations group) {
+  if (batch_ == nullptr) batch_ = store_.NewBatch();
+  if (batch_ == nullptr) return Break(std::move(group), absl::UnavailableError("the store is closed"));
+  batch_->Clear();
+  storage::v1::Counters before = counters_;
+  Group shared{store_, *batch_, counters_};
+  for (const auto& operation : group) operation->Apply(shared);
+
+  if (!batch_->empty()) {
+    counters_.set_commit(counters_.commit() + 1);
+    batch_->Put(Family::kMeta, keys::kCounters, counters_.SerializeAsString());
+    const auto start = std::chrono::steady_clock::now();
+    const absl::Status status = store_.Write(*batch_);
+    if (!status.ok()) {
+      counters_ = std::move(before);
+      return Break(std::move(group), status);
+    }
+    metrics_.sync_seconds.Observe(Seconds(std::chrono::steady_clock::now() - start));
+    metrics_.group_size.Observe(group.size());
+    metrics_.commits.Increment();
+  }
+  Settle(std::move(group), true);
+}
+
+// `on_disk` is certain: tells every operation, and repeats those that must happen.
+void Committer::Settle(Operations group, bool on_disk) {
+  bool stopping;
+  {
+    absl::MutexLock lock(&mu_);
+    published_ = counters_;
+    stopping = stopping_;
+  }
+  const absl::Status status = on_disk ? absl::OkStatus() : absl::UnavailableError("the commit failed");
+  Operations again;
+  for (auto& operation : group) {
+    if (!on_disk && !stopping && operation->must_happen()) {
+      again.push_back(std::move(operation));
+    } else {
+      operation->Finish(status);
+    }
+  }
+  if (!again.empty()) {
+    absl::MutexLock lock(&mu_);
+    waiting_.insert(waiting_.begin(), std::make_move_iterator(again.begin()), std::make_move_iterator(again.end()));
+  }
+  after_();
+}
+
+// The write of `group` failed: closes the gate and reopens until the store says what became of it.
+void Committer::Break(Operations group, const absl::Status& status) {
+  log::Error("commit_failed", {{"error", status}, {"operations", group.size()}});
+  metrics_.commit_failures.Increment();
+  gate_.Set(Gate::kStore, "store: a write failed");
+  const std::uint64_t doubtful = counters_.commit() + 1;
+  batch_ = nullptr;  // It holds the old files.
+  for (const auto& operation : group) operation->Doubt(absl::DeadlineExceededError("the disk failed in the middle"));
+
+  while (true) {
+    FailWaiting();
+    const absl::Status healed = store_.Heal(true);
+    if (healed.ok()) break;
+    log::Warn("store_reopen_failed", {{"error", healed}});
+    absl::MutexLock lock(&mu_);
+    const auto stopping = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return stopping_; };
+    if (!mu_.AwaitWithTimeout(absl::Condition(&stopping), kRepairPause)) continue;
+    break;
+  }
+
+  const auto record = store_.Get(Family::kMeta, keys::kCounters);
+  storage::v1::Counters found = counters_;
+  if (record.ok() && record->has_value()) found.ParseFromString(**record);
+  const bool on_disk = found.commit() == doubtful;
+  if (on_disk) counters_ = found;
+  log::Info("store_reopened", {{"commit", doubtful}, {"on_disk", on_disk}});
+  Settle(std::move(group), on_disk);
+  gate_.Set(Gate::kStore, "");
+}
+
+// Background work failed: nothing of ours is in doubt, but the store must be made to work again.
+void Committer::Repair() {
+  FailWaiting();
+  batch_ = nullptr;
+  const absl::Status healed = store_.Heal(false);
+  absl::MutexLock lock(&mu_);
+  if (healed.ok()) {
+    sick_ = false;
+    gate_.Set(Gate::kStore, "");
+    log::Info("store_healed", {});
+    return;
+  }
+  log::Warn("store_heal_failed", {{"error", healed}});
+  const auto stopping = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return stopping_; };
+  mu_.AwaitWithTimeout(absl::Condition(&stopping), kRepairPause);
+}
+
+// Those that wait and were not begun: their callers go elsewhere.
+void Committer::FailWaiting() {
+  Operations failed;
+  {
+    absl::MutexLock lock(&mu_);
+    std::deque<std::unique_ptr<Operation>> keep;
+    for (auto& operation : waiting_) {
+      if (operation->must_happen()) {
+        keep.push_back(std::move(operation));
+      } else {
+        failed.push_back(std::move(operation));
+      }
+    }
+    waiting_ = std::move(keep);
+  }
+  for (const auto& operation : failed) operation->Finish(absl::UnavailableError("the disk failed"));
+}
+
+}  // namespace hikyaku::queue

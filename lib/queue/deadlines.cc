@@ -1,0 +1,233 @@
+#include "lib/queue/deadlines.h"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "lib/queue/engine.h"
+#include "lib/queue/keys.h"
+
+namespace hikyaku::queue {
+namespace {
+
+// Entries of one operation: few enough to hold up the commits of others by milliseconds only.
+constexpr int kPollEntries = 1000;
+constexpr int kRefillDomains = 16;
+constexpr std::uint32_t kRefillEntries = 256;  // Of one domain.
+
+class PollOperation : public Operation {
+ public:
+  explicit PollOperation(Engine& engine) : engine_(engine) {}
+
+  bool alone() const override { return true; }
+
+  void Apply(Group& group) override {
+    now_ = engine_.NowMicros();
+    began_ = engine_.next_due_micros.load();
+    const auto cursor = engine_.store->Scan(Family::kDue, engine_.next_due, keys::Due(now_ + 1, ""));
+    if (cursor == nullptr) return;
+    int entries = 0;
+    for (; cursor->Valid() && entries < kPollEntries; cursor->Next(), ++entries) {
+      Take(group.batch, cursor->key(), cursor->value());
+    }
+    if (cursor->Valid()) {
+      more_ = true;
+      Continue(std::string(cursor->key()));
+    } else if (cursor->status().ok()) {
+      SeekFuture();
+    }
+    for (Ending& ending : endings_) EndDelivery(group, ending, v1::Event::TYPE_EXPIRED, now_);
+  }
+
+  void Finish(const absl::Status& status) override {
+    FinishEndings(engine_, endings_, v1::Event::TYPE_EXPIRED, status.ok());
+    if (!status.ok()) engine_.LowerNextDue(began_);
+    engine_.polling = false;
+    if (status.ok() && more_) engine_.Poll();
+  }
+
+ private:
+  // What is to become of one entry that is due.
+  void Take(Batch& batch, absl::string_view key, absl::string_view value) {
+    const auto parts = keys::ParseDue(key);
+    storage::v1::DueEntry entry;
+    if (!parts.has_value() || !entry.ParseFromArray(value.data(), static_cast<int>(value.size()))) return;
+    const absl::string_view delivery_key = parts->delivery_key;
+    const bool parked = entry.parked_micros() != 0;
+    absl::MutexLock lock(&engine_.mu);
+    if (engine_.items.contains(delivery_key)) return;  // What is in memory is watched there, its end too.
+    if (parked || now_ >= EndMicros(entry)) {
+      const std::int64_t due = parked ? entry.parked_micros() : parts->micros;
+      endings_.push_back({std::string(delivery_key), std::move(entry), due, parked, nullptr, 0});
+      return;
+    }
+    Domain& domain = engine_.schedule.Get(keys::DeliveryDomain(delivery_key));
+    if (engine_.schedule.HasRoom(domain)) {
+      engine_.Load(delivery_key, entry, parts->micros, false);
+      return;
+    }
+    batch.Delete(Family::kDue, key);
+    PutParked(batch, delivery_key, std::move(entry), parts->micros);
+    engine_.schedule.NoteParked(domain, keys::Parked(domain.name, parts->micros, keys::DeliveryId(delivery_key)));
+  }
+
+  void Continue(std::string key) {
+    engine_.next_due_micros = static_cast<std::int64_t>(keys::ReadBig64(key));
+    engine_.next_due = std::move(key);
+  }
+
+  // Nothing more is due: finds what will be next, so that the next poll begins there.
+  void SeekFuture() {
+    const auto cursor = engine_.store->Scan(Family::kDue, keys::Due(now_ + 1, ""), "");
+    if (cursor == nullptr || !cursor->status().ok()) return;
+    Continue(cursor->Valid() ? std::string(cursor->key()) : keys::Due(std::numeric_limits<std::int64_t>::max(), ""));
+  }
+
+  Engine& engine_;
+  std::int64_t now_ = 0;
+  std::int64_t began_ = 0;
+  bool more_ = false;
+  std::vector<Ending> endings_;
+};
+
+class RefillOperation : public Operation {
+ public:
+  explicit RefillOperation(Engine& engine) : engine_(engine) {}
+
+  bool alone() const override { return true; }
+
+  void Apply(Group&) override {
+    for (int i = 0; i < kRefillDomains; ++i) {
+      std::string name, from;
+      std::uint32_t room;
+      {
+        absl::MutexLock lock(&engine_.mu);
+        Domain* domain = engine_.schedule.NextRefill();
+        if (domain == nullptr) return;
+        name = domain->name;
+        from = domain->parked_from;
+        room = std::min(engine_.schedule.Room(*domain), kRefillEntries);
+      }
+      if (room > 0) Refill(name, from, room);
+    }
+  }
+
+  void Finish(const absl::Status&) override {
+    absl::MutexLock lock(&engine_.mu);
+    engine_.refilling = false;
+  }
+
+ private:
+  void Refill(const std::string& name, std::string from, std::uint32_t room) {
+    const std::string prefix = name + std::string(1, '\0');
+    if (from < prefix) from = prefix;
+    const auto cursor = engine_.store->Scan(Family::kParked, from, keys::PrefixEnd(prefix));
+    if (cursor == nullptr) return;
+    absl::MutexLock lock(&engine_.mu);
+    Domain& domain = engine_.schedule.Get(name);
+    for (; cursor->Valid() && room > 0; cursor->Next()) {
+      const auto parts = keys::ParseParked(cursor->key());
+      storage::v1::DueEntry entry;
+      if (!parts.has_value() || !entry.ParseFromArray(cursor->value().data(), static_cast<int>(cursor->value().size()))) {
+        continue;
+      }
+      if (engine_.Load(keys::Delivery(parts->id, name), entry, parts->micros, true)) --room;
+    }
+    if (cursor->Valid()) {
+      domain.parked_from = std::string(cursor->key());
+    } else if (cursor->status().ok()) {
+      domain.has_parked = false;
+    }
+    engine_.schedule.NoteRefill(domain);
+    engine_.schedule.Forget(domain);
+  }
+
+  Engine& engine_;
+};
+
+class ExpireOperation : public Operation {
+ public:
+  ExpireOperation(Engine& engine, std::vector<ItemPtr> items) : engine_(engine), items_(std::move(items)) {}
+
+  bool alone() const override { return true; }
+
+  void Apply(Group& group) override {
+    const std::int64_t now = engine_.NowMicros();
+    {
+      absl::MutexLock lock(&engine_.mu);
+      for (ItemPtr& item : items_) {
+        if (item->state == ItemState::kReady && item->flow != nullptr) {
+          engine_.schedule.Remove(*item);
+          item->state = ItemState::kEnding;
+        } else if (item->state != ItemState::kEnding || !engine_.items.contains(item)) {
+          continue;  // A worker was quicker, or an operator.
+        }
+        endings_.push_back(EndingOf(std::move(item)));
+      }
+    }
+    for (Ending& ending : endings_) EndDelivery(group, ending, v1::Event::TYPE_EXPIRED, now);
+  }
+
+  void Finish(const absl::Status& status) override {
+    FinishEndings(engine_, endings_, v1::Event::TYPE_EXPIRED, status.ok());
+    if (status.ok()) return;
+    absl::MutexLock lock(&engine_.mu);
+    for (ItemPtr& item : items_) {  // Those that Apply did not come to.
+      if (item != nullptr && item->state == ItemState::kEnding) engine_.schedule.Push(std::move(item));
+    }
+  }
+
+ private:
+  Engine& engine_;
+  std::vector<ItemPtr> items_;
+  std::vector<Ending> endings_;
+};
+
+class DelayOperation : public Operation {
+ public:
+  DelayOperation(Engine& engine, ItemPtr item, std::int64_t due)
+      : engine_(engine), item_(std::move(item)), due_(std::min(due, EndMicros(*item_))) {}
+
+  bool alone() const override { return true; }
+  bool must_happen() const override { return true; }
+
+  void Apply(Group& group) override {
+    DeleteEntries(group.batch, *item_);
+    group.batch.Put(Family::kDue, keys::Due(due_, item_->key), EntryOf(*item_).SerializeAsString());
+    const auto record = group.store.Get(Family::kDelivery, item_->key);
+    storage::v1::Delivery delivery;
+    if (!record.ok() || !record->has_value() || !delivery.ParseFromString(**record)) return;
+    delivery.set_due_micros(due_);
+    group.batch.Put(Family::kDelivery, item_->key, delivery.SerializeAsString());
+  }
+
+  void Finish(const absl::Status& status) override {
+    engine_.LowerNextDue(due_);
+    absl::MutexLock lock(&engine_.mu);
+    engine_.Erase(item_);
+  }
+
+ private:
+  Engine& engine_;
+  const ItemPtr item_;
+  const std::int64_t due_;
+};
+
+}  // namespace
+
+std::unique_ptr<Operation> MakePoll(Engine& engine) { return std::make_unique<PollOperation>(engine); }
+std::unique_ptr<Operation> MakeRefill(Engine& engine) { return std::make_unique<RefillOperation>(engine); }
+std::unique_ptr<Operation> MakeExpire(Engine& engine, std::vector<ItemPtr> items) {
+  return std::make_unique<ExpireOperation>(engine, std::move(items));
+}
+std::unique_ptr<Operation> MakeDelay(Engine& engine, ItemPtr item, std::int64_t due_micros) {
+  return std::make_unique<DelayOperation>(engine, std::move(item), due_micros);
+}
+
+void Engine::Poll() {
+  if (NowMicros() < next_due_micros.load()) return;
+  if (!polling.exchange(true)) committer.Push(MakePoll(*this));
+}
+
+}  // namespace hikyaku::queue

@@ -1,0 +1,189 @@
+#include "lib/queue/engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/base/log.h"
+#include "lib/base/random.h"
+#include "lib/queue/deadlines.h"
+#include "lib/queue/keys.h"
+
+namespace hikyaku::queue {
+namespace {
+
+// Leases lost in a row after which a delivery waits as after a failed attempt: it may be what kills the workers.
+constexpr int kPatience = 5;
+
+constexpr int kReaders = 2;
+
+std::uint64_t RandomPart() {
+  std::uint64_t part;
+  RandomBytes(&part, sizeof part);
+  return part;
+}
+
+ScheduleLimits Limits(const Options& options) {
+  return {std::max<std::uint32_t>(options.domain_concurrency, 1), std::max<std::uint32_t>(options.window, 1),
+          std::max<std::uint32_t>(options.domain_window, 1)};
+}
+
+}  // namespace
+
+Engine::Engine(Options given, Clock& clock, std::unique_ptr<Store> opened, storage::v1::Counters counters)
+    : options(std::move(given)),
+      clock(clock),
+      store(std::move(opened)),
+      metrics(options.name),
+      lifetime_micros(absl::ToInt64Microseconds(options.lifetime)),
+      body_parts(RandomPart()),
+      schedule(Limits(options)),
+      leases(mu),
+      feed(*store, options.name, counters.next_sequence() - 1),
+      readers(kReaders),
+      askers(1),
+      committer(*store, gate, metrics, counters, [this] { AfterCommit(); }) {}
+
+void Engine::AfterCommit() {
+  feed.Committed(committer.counters().next_sequence() - 1);
+  Dispatch();
+}
+
+void Engine::LowerNextDue(std::int64_t micros) {
+  if (micros > next_due_micros.load()) return;
+  next_due = keys::Due(micros, "");
+  next_due_micros = micros;
+}
+
+bool Engine::Load(absl::string_view delivery_key, const storage::v1::DueEntry& entry, std::int64_t due, bool parked) {
+  if (items.contains(delivery_key)) return false;
+  auto item = std::make_shared<Item>();
+  item->key = std::string(delivery_key);
+  item->tenant = entry.tenant();
+  item->priority = entry.priority();
+  item->priority_class = PriorityClass(entry.priority());
+  item->attempted = entry.attempted();
+  item->deliver_by = entry.deliver_by();
+  item->parked = parked;
+  item->due = due;
+  item->expire = entry.expire_micros();
+  item->accepted = entry.accept_micros();
+  item->size = entry.size();
+  item->domain = &schedule.Get(keys::DeliveryDomain(delivery_key));
+  schedule.Hold(*item);
+  items.insert(item);
+  schedule.Push(std::move(item));
+  return true;
+}
+
+void Engine::Erase(const ItemPtr& item) {
+  items.erase(item);
+  hot_bytes -= item->hot_bytes;
+  item->hot_bytes = 0;
+  schedule.Drop(*item);
+}
+
+void Engine::TakeBack(const ItemPtr& item, bool lost) {
+  leases.Unassign(*item);
+  schedule.Release(*item->domain);
+  --leased[item->priority_class];
+  if (item->hot_bytes == 0) {
+    item->delivery = nullptr;
+    item->body = nullptr;
+  }
+  if (lost) {
+    metrics.lost_leases.Increment();
+    ++item->lost_leases;
+  }
+  if (item->lost_leases >= kPatience) {
+    item->state = ItemState::kEnding;
+    const absl::Duration delay = RetryDelay(options.retry, item->lost_leases - kPatience + 1, RandomFraction());
+    outbox.push_back(MakeDelay(*this, item, NowMicros() + absl::ToInt64Microseconds(delay)));
+    return;
+  }
+  schedule.Push(item, /*front=*/!lost);
+}
+
+void Engine::CloseStream(Stream& stream, absl::Status why) {
+  const bool by_worker = absl::IsCancelled(why);
+  {
+    absl::MutexLock lock(&mu);
+    for (const ItemPtr& item : leases.Close(stream, std::move(why))) TakeBack(item, /*lost=*/by_worker);
+  }
+  leases.Drain(stream);
+  leases.Wait(stream);
+  Dispatch();
+}
+
+void Engine::Dispatch() {
+  std::vector<std::shared_ptr<Stream>> listed;
+  std::vector<std::unique_ptr<Operation>> operations;
+  {
+    absl::MutexLock lock(&mu);
+    Fill();
+    listed = leases.TakeListed();
+    operations.swap(outbox);
+  }
+  for (auto& operation : operations) committer.Push(std::move(operation));
+  for (const auto& stream : listed) leases.Drain(*stream);
+}
+
+void Engine::Fill() {
+  const std::int64_t now = NowMicros();
+  std::vector<ItemPtr> over;
+  while (Stream* stream = leases.NextWithCredit()) {
+    ItemPtr item = schedule.Pop();
+    if (item == nullptr) break;
+    if (now >= EndMicros(*item)) {
+      schedule.Release(*item->domain);
+      item->state = ItemState::kEnding;
+      over.push_back(std::move(item));
+      continue;
+    }
+    leases.Assign(*stream, item);
+    ++leased[item->priority_class];
+    if (item->body != nullptr && item->delivery != nullptr) {
+      leases.Notify(*stream,
+                    {.kind = Notice::kLease, .lease = item->lease, .delivery = item->delivery, .body = item->body});
+    } else {
+      readers.Push([this, item, lease = item->lease] { ReadForLease(item, lease); });
+    }
+  }
+  if (!over.empty()) outbox.push_back(MakeExpire(*this, std::move(over)));
+  if (!refilling && schedule.wants_refill()) {
+    refilling = true;
+    outbox.push_back(MakeRefill(*this));
+  }
+}
+
+// Reads what the lease needs, and hands it to the worker.
+void Engine::ReadForLease(const ItemPtr& item, std::uint64_t lease) {
+  std::shared_ptr<storage::v1::Delivery> delivery;
+  std::shared_ptr<const std::string> body;
+  const auto record = store->Get(Family::kDelivery, item->key);
+  if (record.ok() && record->has_value()) {
+    delivery = std::make_shared<storage::v1::Delivery>();
+    if (delivery->ParseFromString(**record)) {
+      auto read = store->Get(Family::kBody, keys::Body(keys::DeliveryId(item->key), delivery->body_part()));
+      if (read.ok() && read->has_value()) body = std::make_shared<const std::string>(std::move(**read));
+    }
+  }
+  {
+    absl::MutexLock lock(&mu);
+    if (item->state != ItemState::kLeased || item->lease != lease || item->stream == nullptr) return;
+    Stream& stream = *item->stream;
+    if (body == nullptr) {
+      // Damage, or a store that is being reopened: wait, and try again until the mail expires.
+      log::Error("delivery_unreadable", {{"domain", keys::DeliveryDomain(item->key)}, {"error", record.status()}});
+      metrics.unreadable.Increment();
+      ++stream.credits;
+      item->lost_leases = std::max(item->lost_leases, kPatience);
+      TakeBack(item, /*lost=*/false);
+    } else {
+      item->delivery = std::move(delivery);
+      leases.Notify(stream, {.kind = Notice::kLease, .lease = lease, .delivery = item->delivery, .body = std::move(body)});
+    }
+  }
+  Dispatch();
+}
+
+}  // namespace hikyaku::queue

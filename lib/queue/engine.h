@@ -1,0 +1,146 @@
+// The parts of a shard and what joins them; inside of LocalShard.
+//
+// Who may change what:
+//   the store            only operations, on the committer's thread, one after the other
+//   schedule, leases,    under `mu`, from any thread; sections are short and hold no I/O and no callback
+//   items, hot bytes
+//   next_due             the committer's thread
+// So an operation may look at the store and at the memory and knows that no other operation runs.
+//
+// Invariant of the due index: every entry of `due` before next_due belongs to an item in memory, or is the expiry of a
+// delivery in `parked`. The poll starts there, and never walks over what was deleted before it.
+#ifndef HIKYAKU_LIB_QUEUE_ENGINE_H_
+#define HIKYAKU_LIB_QUEUE_ENGINE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "hikyaku/storage/v1/records.pb.h"
+#include "hikyaku/v1/events.pb.h"
+#include "lib/base/clock.h"
+#include "lib/queue/committer.h"
+#include "lib/queue/events.h"
+#include "lib/queue/gate.h"
+#include "lib/queue/item.h"
+#include "lib/queue/leases.h"
+#include "lib/queue/metrics.h"
+#include "lib/queue/options.h"
+#include "lib/queue/schedule.h"
+#include "lib/queue/store.h"
+#include "lib/queue/work_pool.h"
+
+namespace hikyaku::queue {
+
+struct Engine {
+  Engine(Options options, Clock& clock, std::unique_ptr<Store> store, storage::v1::Counters counters);
+
+  std::int64_t NowMicros() const { return absl::ToUnixMicros(clock.Now()); }
+
+  // Pairs ready deliveries with workers that have credit, and tells the workers all that they have to hear.
+  void Dispatch() ABSL_LOCKS_EXCLUDED(mu);
+
+  // Takes a leased item back into the schedule. `lost`: no word came of it. Dispatch afterwards.
+  void TakeBack(const ItemPtr& item, bool lost) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+
+  // The worker closes its stream, or loses it.
+  void CloseStream(Stream& stream, absl::Status why) ABSL_LOCKS_EXCLUDED(mu);
+
+  // Puts a due delivery, whose store entries exist, into memory as ready. False: it is there already.
+  bool Load(absl::string_view delivery_key, const storage::v1::DueEntry& entry, std::int64_t due, bool parked)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+
+  // Takes an item out of memory for good.
+  void Erase(const ItemPtr& item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+
+  // The clock of leases: it runs with the wall clock, but no jump of that, and no pause of this process, moves it far.
+  absl::Duration LeaseClock() const { return absl::Microseconds(lease_micros.load()); }
+
+  // A due entry was written that the poll must see.
+  void LowerNextDue(std::int64_t micros);
+
+  // Now and then, by the maintenance thread.
+  void Poll();
+
+  const Options options;
+  Clock& clock;
+  const std::unique_ptr<Store> store;
+  Metrics metrics;
+  Gate gate;
+  std::atomic<std::int64_t> lifetime_micros;
+  std::atomic<std::int64_t> lease_micros{0};
+  std::atomic<std::uint64_t> pending_bytes{0};
+  std::atomic<std::uint64_t> body_parts;
+  std::atomic<std::int64_t> last_block_micros{0};
+
+  absl::Mutex mu;
+  Schedule schedule ABSL_GUARDED_BY(mu);
+  Leases leases ABSL_GUARDED_BY(mu);
+  ItemSet items ABSL_GUARDED_BY(mu);  // All that are in memory, but for kCommitting.
+  std::uint64_t hot_bytes ABSL_GUARDED_BY(mu) = 0;
+  std::uint64_t leased[kPriorityClasses] ABSL_GUARDED_BY(mu) = {};
+  std::uint64_t open ABSL_GUARDED_BY(mu) = 0;  // Deliveries on disk.
+  bool refilling ABSL_GUARDED_BY(mu) = false;  // An operation is on its way.
+  // Pushed by the next Dispatch, without the mutex: a committer that has stopped finishes an operation at once.
+  std::vector<std::unique_ptr<Operation>> outbox ABSL_GUARDED_BY(mu);
+
+  std::string next_due;                           // A key of `due`, or the front of one.
+  std::atomic<std::int64_t> next_due_micros{0};  // Its time, for other threads.
+  std::atomic<bool> polling{false};              // An operation is on its way.
+
+  EventFeed feed;
+  WorkPool readers;  // For leases.
+  WorkPool askers;   // For questions, which may take long.
+  Committer committer;
+
+ private:
+  void ReadForLease(const ItemPtr& item, std::uint64_t lease) ABSL_LOCKS_EXCLUDED(mu);
+  void Fill() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void AfterCommit();
+};
+
+// ----- What operations write; on the committer's thread. -----
+
+storage::v1::DueEntry EntryOf(const Item& item);
+
+// Removes the entries of `due` and `parked` that the item stands under.
+void DeleteEntries(Batch& batch, const Item& item);
+// Writes the entries of a delivery that is due but has no room in memory.
+void PutParked(Batch& batch, absl::string_view delivery_key, storage::v1::DueEntry entry, std::int64_t due);
+
+// Ends the body of a delivery that `group` ends (it is in group.ended), unless another delivery needs it.
+void FreeBody(Group& group, absl::string_view delivery_key, const storage::v1::Delivery& delivery);
+
+// When a delivery that waits for a worker ends instead. One that nobody tried yet, for no fault of its own (the shard was
+// down, the workers were), outlives its expiry by a day, so that a long outage does not bounce mail untried; unless the
+// client asked for the end.
+std::int64_t EndMicros(bool attempted, bool deliver_by, std::int64_t expire_micros);
+inline std::int64_t EndMicros(const Item& item) { return EndMicros(item.attempted, item.deliver_by, item.expire); }
+inline std::int64_t EndMicros(const storage::v1::DueEntry& entry) {
+  return EndMicros(entry.attempted(), entry.deliver_by(), entry.expire_micros());
+}
+
+// ----- Ends outside of an attempt: expired or cancelled. -----
+
+struct Ending {
+  std::string delivery_key;
+  storage::v1::DueEntry entry;
+  std::int64_t due = 0;  // Of its `due` entry; for a parked one, of its `parked` entry.
+  bool parked = false;
+  ItemPtr item;        // In state kEnding; null: it was not in memory.
+  int recipients = 0;  // Set by EndDelivery.
+};
+Ending EndingOf(ItemPtr item);
+void EndDelivery(Group& group, Ending& ending, v1::Event::Type type, std::int64_t now_micros);
+// After the commit, or after its failure.
+void FinishEndings(Engine& engine, std::vector<Ending>& endings, v1::Event::Type type, bool committed);
+
+}  // namespace hikyaku::queue
+
+#endif  // HIKYAKU_LIB_QUEUE_ENGINE_H_

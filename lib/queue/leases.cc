@@ -1,0 +1,125 @@
+#include "lib/queue/leases.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace hikyaku::queue {
+namespace {
+
+void Tell(LeaseListener& listener, Notice& notice) {
+  switch (notice.kind) {
+    case Notice::kLease:
+      return listener.OnLease({notice.lease, *notice.delivery, std::move(notice.body)});
+    case Notice::kRecorded:
+      return listener.OnRecorded(notice.lease);
+    case Notice::kRevoked:
+      return listener.OnRevoked(notice.lease);
+    case Notice::kClosed:
+      return listener.OnClosed(std::move(notice.why));
+  }
+}
+
+}  // namespace
+
+std::shared_ptr<Stream> Leases::Open(std::string worker, LeaseListener* listener, absl::Duration now) {
+  auto stream = std::make_shared<Stream>();
+  stream->worker = std::move(worker);
+  stream->listener = listener;
+  stream->heard = now;
+  streams_.push_back(stream);
+  return stream;
+}
+
+Stream* Leases::NextWithCredit() {
+  for (std::size_t i = 0; i < streams_.size(); ++i) {
+    Stream& stream = *streams_[++turn_ % streams_.size()];
+    if (stream.credits > 0 && !stream.silent) return &stream;
+  }
+  return nullptr;
+}
+
+void Leases::Assign(Stream& stream, ItemPtr item) {
+  --stream.credits;
+  item->state = ItemState::kLeased;
+  item->stream = &stream;
+  item->lease = next_lease_++;
+  stream.leases[item->lease] = std::move(item);
+}
+
+void Leases::Unassign(Item& item) {
+  if (item.stream == nullptr) return;
+  item.stream->leases.erase(item.lease);
+  item.stream = nullptr;
+}
+
+void Leases::Notify(Stream& stream, Notice notice) {
+  if (stream.closed) return;
+  stream.notices.push_back(std::move(notice));
+  if (stream.listed) return;
+  const auto it = std::find_if(streams_.begin(), streams_.end(), [&](const auto& each) { return each.get() == &stream; });
+  if (it == streams_.end()) return;
+  stream.listed = true;
+  listed_.push_back(*it);
+}
+
+std::vector<ItemPtr> Leases::Close(Stream& stream, absl::Status why) {
+  if (stream.closed) return {};
+  stream.notices.clear();
+  Notify(stream, {.kind = Notice::kClosed, .why = std::move(why)});
+  stream.closed = true;
+  stream.credits = 0;
+  std::vector<ItemPtr> returned;
+  for (auto& [lease, item] : stream.leases) {
+    item->stream = nullptr;
+    if (item->state == ItemState::kLeased) returned.push_back(item);
+  }
+  stream.leases.clear();
+  streams_.erase(std::find_if(streams_.begin(), streams_.end(), [&](const auto& each) { return each.get() == &stream; }));
+  return returned;
+}
+
+std::vector<ItemPtr> Leases::TakeFromSilent(absl::Duration heard) {
+  std::vector<ItemPtr> taken;
+  for (const auto& stream : streams_) {
+    if (stream->heard >= heard) continue;
+    for (auto& [lease, item] : stream->leases) {
+      if (item->state == ItemState::kLeased) taken.push_back(item);
+    }
+    if (!stream->leases.empty()) stream->silent = true;
+  }
+  for (const ItemPtr& item : taken) {
+    Stream& stream = *item->stream;
+    Notify(stream, {.kind = Notice::kRevoked, .lease = item->lease});
+    Unassign(*item);
+  }
+  return taken;
+}
+
+std::vector<std::shared_ptr<Stream>> Leases::TakeListed() {
+  for (const auto& stream : listed_) stream->listed = false;
+  return std::exchange(listed_, {});
+}
+
+void Leases::Drain(Stream& stream) {
+  absl::MutexLock lock(&mu_);
+  if (stream.draining) return;  // That thread sees the new notices, too.
+  stream.draining = true;
+  stream.drainer = std::this_thread::get_id();
+  while (!stream.notices.empty()) {
+    std::deque<Notice> notices = std::exchange(stream.notices, {});
+    mu_.Unlock();
+    for (Notice& notice : notices) Tell(*stream.listener, notice);
+    mu_.Lock();
+  }
+  stream.draining = false;
+  stream.drainer = {};
+}
+
+void Leases::Wait(Stream& stream) {
+  absl::MutexLock lock(&mu_);
+  if (stream.drainer == std::this_thread::get_id()) return;
+  const auto idle = [&stream] { return !stream.draining; };
+  mu_.Await(absl::Condition(&idle));
+}
+
+}  // namespace hikyaku::queue

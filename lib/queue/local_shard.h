@@ -1,0 +1,94 @@
+// The shard that lives in this process, on its own folder.
+//
+//   ASSIGN_OR_RETURN(std::unique_ptr<LocalShard> shard, LocalShard::Open(options, Clock::System()));
+//   …
+//   shard->Stop();
+//
+// Promise: Enqueue answers OK only after the message is synced to disk; there is no switch for that.
+// Threading: as Shard. Destroy streams and subscriptions before the shard.
+#ifndef HIKYAKU_LIB_QUEUE_LOCAL_SHARD_H_
+#define HIKYAKU_LIB_QUEUE_LOCAL_SHARD_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "lib/base/clock.h"
+#include "lib/metrics/metrics.h"
+#include "lib/queue/options.h"
+#include "lib/queue/shard.h"
+
+namespace hikyaku::queue {
+
+struct Engine;
+class Retention;
+
+class LocalShard : public Shard {
+ public:
+  // Opens the folder, or makes it, and begins to work. `clock` must outlive the shard.
+  //
+  // Errors, and what the caller does next (each is one clear line for a person):
+  //   kFailedPrecondition  Another process has the folder open, or it belongs to a shard of another name, or to a newer
+  //                        version of the format.
+  //   kPermissionDenied    The folder cannot be written.
+  //   kDataLoss            Damaged: starting would lose accepted mail. Nothing was changed.
+  //   kUnavailable         Other I/O errors.
+  static absl::StatusOr<std::unique_ptr<LocalShard>> Open(Options options, Clock& clock);
+
+  ~LocalShard() override;
+
+  // Ends: takes no new mail, finishes what is on its way to disk, closes streams and watches with kUnavailable, and
+  // closes the folder. Leases that are out are delivered again after the next start, so stop the workers first. Once is
+  // enough; the destructor calls it.
+  void Stop();
+
+  // What may change while it runs. The lifetime holds for mail that comes from now on.
+  void Reconfigure(std::optional<absl::Duration> lifetime, std::optional<std::uint32_t> domain_concurrency);
+
+  absl::string_view name() const override;
+  void Enqueue(internal::v1::EnqueueRequest request, Done<internal::v1::EnqueueResponse> done) override;
+  void Claim(internal::v1::ClaimRequest request, Done<internal::v1::ClaimResponse> done) override;
+  std::unique_ptr<LeaseStream> OpenLeases(std::string worker, LeaseListener* listener) override;
+  void GetMessage(v1::GetMessageRequest request, Done<v1::GetMessageResponse> done) override;
+  std::unique_ptr<EventSubscription> WatchEvents(internal::v1::WatchShardRequest request, EventSink sink,
+                                                 absl::AnyInvocable<void(absl::Status)> closed) override;
+  void ListQueues(v1::ListQueuesRequest request, Done<v1::ListQueuesResponse> done) override;
+  void ListDeliveries(v1::ListDeliveriesRequest request, Done<v1::ListDeliveriesResponse> done) override;
+  void Flush(v1::FlushRequest request, Done<v1::FlushResponse> done) override;
+  void Suspend(v1::SuspendRequest request, Done<v1::SuspendResponse> done) override;
+  void Resume(v1::ResumeRequest request, Done<v1::ResumeResponse> done) override;
+  void Purge(v1::PurgeRequest request, Done<v1::PurgeResponse> done) override;
+  void CheckQueue(Done<v1::CheckQueueResponse> done) override;
+  std::string NotReady() const override;
+
+ private:
+  explicit LocalShard(std::unique_ptr<Engine> engine);
+
+  absl::Status Recover();
+  void Maintain();
+  void Sample();
+  void SweepReady();
+  void ExpireSilentStreams();
+  void Expose();
+
+  const std::unique_ptr<Engine> engine_;
+  const std::unique_ptr<Retention> retention_;
+  std::thread maintenance_;
+  absl::Mutex mu_;
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  bool stopped_ ABSL_GUARDED_BY(mu_) = false;
+  std::unique_ptr<metrics::ScrapeHook> scrape_;
+};
+
+// `hikyaku queue check` without a server: reads the folder `data_dir` and checks every invariant. Changes nothing.
+absl::StatusOr<v1::ShardCheck> CheckStore(const std::string& data_dir);
+
+}  // namespace hikyaku::queue
+
+#endif  // HIKYAKU_LIB_QUEUE_LOCAL_SHARD_H_

@@ -1,0 +1,77 @@
+#include "lib/queue/metrics.h"
+
+namespace hikyaku::queue {
+namespace {
+
+using metrics::DeclareCounter;
+using metrics::DeclareGauge;
+using metrics::DeclareHistogram;
+using metrics::Labels;
+
+std::array<metrics::Gauge*, kPriorityClasses> ByPriority(const std::string& name, const std::string& help,
+                                                         Labels labels) {
+  std::array<metrics::Gauge*, kPriorityClasses> gauges;
+  for (int i = 0; i < kPriorityClasses; ++i) {
+    labels["priority"] = kPriorityNames[i];
+    gauges[i] = &DeclareGauge(name, help, labels);
+  }
+  return gauges;
+}
+
+constexpr char kDeliveries[] = "hikyaku_queue_deliveries";
+constexpr char kDeliveriesHelp[] =
+    "Deliveries (a message for one domain) by state. Ready and leased ones by priority; priority=\"all\" for the ones on "
+    "disk only: scheduled for later, or due and waiting for room in memory.";
+
+}  // namespace
+
+Metrics::Metrics(const std::string& shard)
+    : accepted(DeclareCounter("hikyaku_queue_accepted_recipients_total", "Recipients taken in, synced to disk.",
+                              {{"shard", shard}})),
+      delivered(DeclareCounter("hikyaku_queue_delivered_recipients_total",
+                               "Recipients whose mail a peer took responsibility for.", {{"shard", shard}})),
+      deferred(DeclareCounter("hikyaku_queue_deferred_recipients_total",
+                              "Times that a recipient was put off to a later attempt.", {{"shard", shard}})),
+      bounced(DeclareCounter("hikyaku_queue_bounced_recipients_total", "Recipients that failed for good.",
+                             {{"shard", shard}})),
+      expired(DeclareCounter("hikyaku_queue_expired_recipients_total",
+                             "Recipients whose lifetime ended before any attempt worked.", {{"shard", shard}})),
+      cancelled(DeclareCounter("hikyaku_queue_cancelled_recipients_total", "Recipients that an operator purged.",
+                               {{"shard", shard}})),
+      ambiguous(DeclareCounter("hikyaku_queue_ambiguous_total",
+                               "Attempts whose final dot got no reply: each may become a duplicate.",
+                               {{"shard", shard}})),
+      lost_leases(DeclareCounter("hikyaku_queue_lost_leases_total",
+                                 "Leases that ended without a verdict: the worker went silent or away.",
+                                 {{"shard", shard}})),
+      late_verdicts(DeclareCounter("hikyaku_queue_late_verdicts_total",
+                                   "Verdicts ignored because their lease was lost before.", {{"shard", shard}})),
+      commits(DeclareCounter("hikyaku_queue_commits_total", "Group commits synced to disk.", {{"shard", shard}})),
+      commit_failures(DeclareCounter("hikyaku_queue_commit_failures_total",
+                                     "Group commits that failed; the store was reopened after each.",
+                                     {{"shard", shard}})),
+      unreadable(DeclareCounter("hikyaku_queue_unreadable_total",
+                                "Deliveries whose record or body could not be read when they were due.",
+                                {{"shard", shard}})),
+      group_size(DeclareHistogram("hikyaku_queue_commit_group_size", "Operations that share one sync.",
+                                  metrics::CountBuckets(), {{"shard", shard}})),
+      sync_seconds(DeclareHistogram("hikyaku_queue_sync_seconds", "Write and sync of one group commit.",
+                                    metrics::LatencyBuckets(), {{"shard", shard}})),
+      end_to_end_seconds(DeclareHistogram("hikyaku_queue_end_to_end_seconds",
+                                          "From acceptance to the commit that records the delivery.",
+                                          metrics::AgeBuckets(), {{"shard", shard}})),
+      recipients_queued(DeclareGauge("hikyaku_queue_queued_recipients", "Recipients that are not in a terminal state.",
+                                     {{"shard", shard}})),
+      scheduled(DeclareGauge(kDeliveries, kDeliveriesHelp,
+                             {{"shard", shard}, {"state", "scheduled"}, {"priority", "all"}})),
+      gate_closed(DeclareGauge("hikyaku_queue_gate_closed", "1 while new mail is refused; /readyz says why.",
+                               {{"shard", shard}})),
+      free_disk(DeclareGauge("hikyaku_queue_free_disk_bytes", "Free room on the file system of the queue.",
+                             {{"shard", shard}})),
+      domains(DeclareGauge("hikyaku_queue_domains", "Destination domains with mail waiting.", {{"shard", shard}})),
+      ready(ByPriority(kDeliveries, kDeliveriesHelp, {{"shard", shard}, {"state", "ready"}})),
+      leased(ByPriority(kDeliveries, kDeliveriesHelp, {{"shard", shard}, {"state", "leased"}})),
+      oldest_age(ByPriority("hikyaku_queue_oldest_age_seconds",
+                            "Age, since acceptance, of the oldest delivery that is due.", {{"shard", shard}})) {}
+
+}  // namespace hikyaku::queue

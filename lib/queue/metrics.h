@@ -1,0 +1,48 @@
+// What a shard counts. Recipients are counted when the commit that changes them is on disk, so that
+// accepted = delivered + bounced + expired + cancelled + suppressed + queued holds at every scrape but for commits in flight.
+//
+// Threading: safe from every thread.
+#ifndef HIKYAKU_LIB_QUEUE_METRICS_H_
+#define HIKYAKU_LIB_QUEUE_METRICS_H_
+
+#include <array>
+#include <string>
+
+#include "lib/metrics/metrics.h"
+
+namespace hikyaku::queue {
+
+inline constexpr int kPriorityClasses = 3;
+inline constexpr std::array<const char*, kPriorityClasses> kPriorityNames = {"high", "normal", "bulk"};
+
+struct Metrics {
+  explicit Metrics(const std::string& shard);
+
+  metrics::Counter& accepted;
+  metrics::Counter& delivered;
+  metrics::Counter& deferred;
+  metrics::Counter& bounced;
+  metrics::Counter& expired;
+  metrics::Counter& cancelled;
+  metrics::Counter& ambiguous;
+  metrics::Counter& lost_leases;
+  metrics::Counter& late_verdicts;
+  metrics::Counter& commits;
+  metrics::Counter& commit_failures;
+  metrics::Counter& unreadable;
+  metrics::Histogram& group_size;
+  metrics::Histogram& sync_seconds;
+  metrics::Histogram& end_to_end_seconds;
+  metrics::Gauge& recipients_queued;
+  metrics::Gauge& scheduled;
+  metrics::Gauge& gate_closed;
+  metrics::Gauge& free_disk;
+  metrics::Gauge& domains;
+  std::array<metrics::Gauge*, kPriorityClasses> ready;
+  std::array<metrics::Gauge*, kPriorityClasses> leased;
+  std::array<metrics::Gauge*, kPriorityClasses> oldest_age;
+};
+
+}  // namespace hikyaku::queue
+
+#endif  // HIKYAKU_LIB_QUEUE_METRICS_H_

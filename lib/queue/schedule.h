@@ -1,0 +1,150 @@
+// Which delivery is next: fair between priorities, tenants and domains, within the limits of each domain.
+//
+// Order: priority classes by smooth weighted round robin, so that high goes first but bulk never starves; then the
+// tenants of the class; then the domains of the tenant; both by deficit round robin, in which a large message counts for
+// more. Within a domain: first in, first out. A domain that is at its limit or suspended stands in no ring: it costs the
+// others nothing.
+//
+// Memory: this holds deliveries that are due, and of them a bounded number; HasRoom() says whether one more may come in.
+// What has no room is parked on disk, by domain, and refilled when the domain runs low: NeedsRefill().
+//
+// Threading: none of its own; the engine's mutex guards it.
+#ifndef HIKYAKU_LIB_QUEUE_SCHEDULE_H_
+#define HIKYAKU_LIB_QUEUE_SCHEDULE_H_
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <string>
+#include <vector>
+
+#include "absl/container/node_hash_map.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "hikyaku/v1/events.pb.h"
+#include "lib/queue/item.h"
+#include "lib/queue/metrics.h"
+
+namespace hikyaku::queue {
+
+struct Tenant;
+
+// The deliveries of one class, tenant and domain.
+struct Flow {
+  Domain* domain = nullptr;
+  Tenant* tenant = nullptr;
+  std::list<ItemPtr> items;
+  int deficit = 0;
+  bool in_ring = false;
+  std::list<Flow*>::iterator ring;
+};
+
+struct Tenant {
+  std::string name;
+  int priority_class = 0;
+  absl::node_hash_map<Domain*, Flow> flows;
+  std::list<Flow*> ring;  // Flows that may be served.
+  int deficit = 0;
+  bool in_ring = false;
+  std::list<Tenant*>::iterator place;
+};
+
+// What the shard keeps of a domain that has mail here.
+struct Domain {
+  std::string name;
+  std::uint64_t open = 0;    // Deliveries on disk, in any state.
+  std::uint32_t held = 0;    // In memory, in any state.
+  std::uint32_t ready = 0;   // In memory, kReady.
+  std::uint32_t active = 0;  // With workers, or their verdicts on the way to disk: what the limit counts.
+  bool suspended = false;
+  // Some are parked on disk; those with keys below `parked_from` are in memory.
+  bool has_parked = false;
+  std::string parked_from;
+  bool refill_listed = false;
+  std::vector<Flow*> flows;  // All of this domain.
+  v1::Outcome last_failure;
+};
+
+struct ScheduleLimits {
+  std::uint32_t domain_concurrency = 20;
+  std::uint32_t window = 50'000;       // Items in memory, softly.
+  std::uint32_t domain_window = 1'000;  // Of them for one domain.
+};
+
+class Schedule {
+ public:
+  explicit Schedule(ScheduleLimits limits) : limits_(limits) {}
+
+  Schedule(const Schedule&) = delete;
+  Schedule& operator=(const Schedule&) = delete;
+
+  // The domain's record, made if new. Pointers stay good until Forget().
+  Domain& Get(absl::string_view name);
+  Domain* Find(absl::string_view name);
+  // Drops the record if nothing needs it.
+  void Forget(Domain& domain);
+
+  // Whether one more delivery of the domain may be held in memory. False while older ones are parked, so that order is
+  // kept, and while it is suspended.
+  bool HasRoom(const Domain& domain) const;
+  // How many more `domain` may hold now; ignores that older ones are parked.
+  std::uint32_t Room(const Domain& domain) const;
+
+  // Takes an item into memory, or out; counts only.
+  void Hold(Item& item);
+  void Drop(Item& item);
+
+  // Makes a held item ready. `front`: it goes before the others of its flow (a lease that came back).
+  void Push(ItemPtr item, bool front = false);
+  // Takes a ready item out of its flow.
+  void Remove(Item& item);
+
+  // The next item that no limit forbids, out of its flow, its domain counted as active; null: none.
+  ItemPtr Pop();
+  // The item that Pop gave is no longer active.
+  void Release(Domain& domain);
+
+  void SetDomainConcurrency(std::uint32_t limit);
+  void Suspend(Domain& domain, bool suspended);
+
+  // A delivery was parked under `key`.
+  void NoteParked(Domain& domain, std::string key);
+  // Parked deliveries exist and the domain runs low: puts it on the list of NextRefill.
+  void NoteRefill(Domain& domain);
+  // A domain that wants a refill, off the list; null: none.
+  Domain* NextRefill();
+
+  bool wants_refill() const { return !refills_.empty(); }
+
+  void ForEachDomain(const std::function<void(Domain&)>& visit);
+
+  std::uint64_t held() const { return held_; }
+  std::uint64_t ready(int priority_class) const { return classes_[priority_class].ready; }
+  std::size_t domains() const { return domains_.size(); }
+
+ private:
+  struct Class {
+    absl::node_hash_map<std::string, Tenant> tenants;
+    std::list<Tenant*> ring;
+    int credit = 0;
+    std::uint64_t ready = 0;
+  };
+
+  bool Servable(const Domain& domain) const;
+  void Enter(Flow& flow);
+  void Leave(Flow& flow);
+  void Sync(Domain& domain);
+  void DropFlow(Flow& flow);
+  Class* NextClass();
+
+  ScheduleLimits limits_;
+  absl::node_hash_map<std::string, Domain> domains_;
+  std::array<Class, kPriorityClasses> classes_;
+  std::list<Domain*> refills_;
+  std::uint64_t held_ = 0;
+};
+
+}  // namespace hikyaku::queue
+
+#endif  // HIKYAKU_LIB_QUEUE_SCHEDULE_H_
