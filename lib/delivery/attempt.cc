@@ -99,7 +99,7 @@ awaitable<Attempt::Move> Attempt::TryKept(const PlannedHost& host, std::size_t i
   if (connection == nullptr) co_return Move::kGoOn;
   Count().reused.Increment();
   const Move move = co_await Send(std::move(connection));
-  if (move != Move::kStale) co_return move;
+  if (move != Move::kAgain) co_return move;
   Count().stale.Increment();
   co_return co_await TryFresh(host, index);
 }
@@ -114,12 +114,17 @@ awaitable<std::unique_ptr<Connection>> Attempt::Kept(ConnectionKey key) {
   co_return nullptr;
 }
 
+// Again as often as the peer ends the session after a transaction: each one settles some recipients.
 awaitable<Attempt::Move> Attempt::TryFresh(const PlannedHost& host, std::size_t index) {
-  if (!guard_.alive()) co_return Move::kLost;
-  std::unique_ptr<Connection> connection = co_await Dial(host, index);
-  if (stopping_) co_return Move::kStopping;
-  if (connection == nullptr) co_return Move::kNext;
-  co_return co_await Send(std::move(connection));
+  while (sessions_ < kMaxSessions && !budget_.exhausted()) {
+    if (!guard_.alive()) co_return Move::kLost;
+    std::unique_ptr<Connection> connection = co_await Dial(host, index);
+    if (stopping_) co_return Move::kStopping;
+    if (connection == nullptr) co_return Move::kNext;
+    const Move move = co_await Send(std::move(connection));
+    if (move != Move::kAgain) co_return move;
+  }
+  co_return Move::kNext;
 }
 
 // Nothing when the host was not reached or refused: then that is noted.
@@ -239,20 +244,25 @@ Attempt::Move Attempt::Judge(Connection& connection, const Chunk& chunk, bool re
   // The peer ended a kept session while nobody spoke: that is no failure of this mail.
   const bool closed = connection.peer_closed() && !result.mail;
   const bool closing = result.closing && (!result.mail || result.mail->code == kServiceClosing);
-  if (reused && (closed || closing)) return Move::kStale;
+  if (reused && (closed || closing)) return Move::kAgain;
 
   const std::vector<Judgement> judgements = JudgeTransaction(result, connection.remote());
   bool host_failed = false;
+  bool any_left = false;
   for (std::size_t i = 0; i < chunk.size(); ++i) {
+    const Outcome& outcome = judgements[i].outcome;
+    any_left |= judgements[i].try_next;
+    host_failed |= outcome.ambiguous || (judgements[i].try_next && outcome.scope != Scope::kRecipient);
     if (!judgements[i].try_next) {
-      Settle({chunk[i]}, judgements[i].outcome);
+      Settle({chunk[i]}, outcome);
     } else if (!connection.cancelled()) {
-      Note(chunk[i], judgements[i].outcome);
-      host_failed |= judgements[i].outcome.scope != Scope::kRecipient;
+      Note(chunk[i], outcome);
     }
   }
   if (connection.cancelled()) return Move::kStopping;
-  return usable && !host_failed ? Move::kGoOn : Pending().empty() ? Move::kDone : Move::kNext;
+  if (usable && !host_failed) return Move::kGoOn;
+  if (Pending().empty()) return Move::kDone;
+  return host_failed || any_left ? Move::kNext : Move::kAgain;
 }
 
 std::optional<Outcome> Attempt::Unfit(Connection& connection) {

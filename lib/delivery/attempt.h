@@ -92,7 +92,7 @@ class Attempt {
     kGoOn,      // The next part on the same connection.
     kDone,      // Every recipient is settled.
     kNext,      // The next address or host.
-    kStale,     // The kept connection had been closed by the peer: nothing was said, a fresh one may work.
+    kAgain,     // The peer ended the connection between transactions, which is no failure: a fresh one may work.
     kStopping,  // We were cancelled.
     kLost,      // The lease is gone.
   };

@@ -118,8 +118,6 @@ Outcome JudgeConnect(const absl::Status& why, absl::string_view remote) {
       return FromUs(Kind::kTransient, Scope::kHost, {4, 3, 5}, why.message(), remote);
     case absl::StatusCode::kPermissionDenied:
       return FromUs(Kind::kTransient, Scope::kHost, {4, 7, 1}, why.message(), remote);
-    case absl::StatusCode::kFailedPrecondition:
-      return FromUs(Kind::kTransient, Scope::kHost, {4, 4, 6}, why.message(), remote);
     default:
       return FromUs(Kind::kTransient, Scope::kHost, {4, 4, 1}, why.message(), remote);
   }

@@ -51,7 +51,7 @@ outcome::Outcome JudgeLoop(absl::string_view domain, absl::string_view host);
 // The operator's route led to this, so the mail is not to blame: it waits until the route is mended.
 outcome::Outcome BlameRoute(const outcome::Outcome& outcome);
 
-// Dialer::Dial failed. The next address is asked, whatever the reason.
+// Dialer::Dial failed, and not for being our own listener (Plan::MetOurselves). The next address is asked.
 outcome::Outcome JudgeConnect(const absl::Status& why, absl::string_view remote);
 
 // ---- A session without a transaction. ----
