@@ -125,7 +125,8 @@ awaitable<void> Listener::State::Accept(std::shared_ptr<State> state) {
       if (!std::exchange(paused, true)) {
         log::Warn("accept_paused", {{"listener", state->bound.text()}, {"error", error.message()}});
       }
-      if (!(co_await Sleep(kPause)).ok()) co_return;
+      const absl::Status slept = co_await Sleep(kPause);
+      if (!slept.ok()) co_return;
     }
   }
 }
