@@ -73,41 +73,46 @@ CachingResolver::CachingResolver(std::unique_ptr<QueryEngine> engine, CacheOptio
     : options_(options), clock_(clock), cache_(options), engine_(std::move(engine)) {}
 
 awaitable<absl::StatusOr<MxAnswers>> CachingResolver::ResolveMx(std::string domain, absl::Duration limit) {
-  CO_ASSIGN_OR_RETURN(std::string name, NormaliseName(domain));
-  CO_ASSIGN_OR_RETURN(const ResultPtr result, co_await LookUp({std::move(name), RecordType::kMx}, limit));
+  Question question{"", RecordType::kMx};
+  CO_ASSIGN_OR_RETURN(question.name, NormaliseName(domain));
+  CO_ASSIGN_OR_RETURN(const ResultPtr result, co_await LookUp(std::move(question), limit));
   CO_RETURN_IF_ERROR(result->status);
   co_return ToAnswer<MxRecord>(*result, [](const RecordData& data) { return MxRecord{data.preference, data.text}; });
 }
 
 awaitable<absl::StatusOr<AddressAnswers>> CachingResolver::ResolveAddresses(std::string host, absl::Duration limit) {
   CO_ASSIGN_OR_RETURN(const std::string name, NormaliseName(host));
-  const ResultPtr known_v6 = Peek({name, RecordType::kAaaa});
-  const ResultPtr known_v4 = Peek({name, RecordType::kA});
+  const Question v6{name, RecordType::kAaaa};
+  const Question v4{name, RecordType::kA};
+  const ResultPtr known_v6 = Peek(v6);
+  const ResultPtr known_v4 = Peek(v4);
   if (known_v6 != nullptr && known_v4 != nullptr) co_return Merge(*known_v6, *known_v4);
   auto both = std::make_shared<Both>();
   CO_RETURN_IF_ERROR(
       (co_await net::AwaitCallbackWithin<ResultPtr>(limit, [&](net::Resume<absl::StatusOr<ResultPtr>> done) {
-        const auto part = [&](std::size_t index, RecordType type) {
-          Ask({name, type}, [both, index, done](ResultPtr result) {
+        const auto part = [&](std::size_t index, const Question& question) {
+          Ask(question, [both, index, done](ResultPtr result) {
             both->results[index] = std::move(result);
             if (--both->missing == 0) done(both->results[0]);
           });
         };
-        part(0, RecordType::kAaaa);
-        part(1, RecordType::kA);
+        part(0, v6);
+        part(1, v4);
       })).status());
   co_return Merge(*both->results[0], *both->results[1]);
 }
 
 awaitable<absl::StatusOr<TextAnswers>> CachingResolver::ResolveTxt(std::string name, absl::Duration limit) {
-  CO_ASSIGN_OR_RETURN(std::string normal, NormaliseName(name));
-  CO_ASSIGN_OR_RETURN(const ResultPtr result, co_await LookUp({std::move(normal), RecordType::kTxt}, limit));
+  Question question{"", RecordType::kTxt};
+  CO_ASSIGN_OR_RETURN(question.name, NormaliseName(name));
+  CO_ASSIGN_OR_RETURN(const ResultPtr result, co_await LookUp(std::move(question), limit));
   CO_RETURN_IF_ERROR(result->status);
   co_return ToAnswer<std::string>(*result, [](const RecordData& data) { return data.text; });
 }
 
 awaitable<absl::StatusOr<TextAnswers>> CachingResolver::ResolvePtr(address::IpAddress address, absl::Duration limit) {
-  CO_ASSIGN_OR_RETURN(const ResultPtr result, co_await LookUp({ReverseName(address), RecordType::kPtr}, limit));
+  Question question{ReverseName(address), RecordType::kPtr};
+  CO_ASSIGN_OR_RETURN(const ResultPtr result, co_await LookUp(std::move(question), limit));
   CO_RETURN_IF_ERROR(result->status);
   co_return ToAnswer<std::string>(*result, [](const RecordData& data) { return data.text; });
 }
