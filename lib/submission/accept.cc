@@ -358,4 +358,14 @@ void ShardAcceptor::Accept(Mail mail, std::optional<Keyed> keyed, AcceptDone don
       ->Start();
 }
 
+std::string ShardAcceptor::NotReady() const {
+  std::string first;
+  for (const queue::Shard* shard : cluster_->shards()) {
+    const std::string reason = shard->NotReady();
+    if (reason.empty()) return "";
+    if (first.empty()) first = absl::StrCat(shard->name(), ": ", reason);
+  }
+  return first;
+}
+
 }  // namespace hikyaku::submission

@@ -88,6 +88,9 @@ class Acceptor {
  public:
   virtual ~Acceptor() = default;
   virtual void Accept(Mail mail, std::optional<Keyed> keyed, AcceptDone done) = 0;
+
+  // Empty: some shard takes new mail. Otherwise why none does. Costs nothing: a front-end asks before it reads a message.
+  virtual std::string NotReady() const = 0;
 };
 
 class ShardAcceptor : public Acceptor {
@@ -96,6 +99,7 @@ class ShardAcceptor : public Acceptor {
   ShardAcceptor(const Cluster* cluster, Clock* clock, absl::Duration lifetime);
 
   void Accept(Mail mail, std::optional<Keyed> keyed, AcceptDone done) override;
+  std::string NotReady() const override;
 
   // For mail accepted from now on.
   void SetLifetime(absl::Duration lifetime) { lifetime_micros_ = absl::ToInt64Microseconds(lifetime); }

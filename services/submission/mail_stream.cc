@@ -1,0 +1,162 @@
+// MailService.SendMailStream: reads while the window has room, answers each message when it is durable.
+//
+// Every gRPC operation is started under the mutex, which orders them; reactions of a reactor like this one (not inlineable)
+// never run inside the call that starts the operation.
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "lib/submission/failure.h"
+#include "lib/submission/stats.h"
+#include "services/submission/grpc_status.h"
+#include "services/submission/mail_service.h"
+
+namespace hikyaku::submission {
+namespace {
+
+using Reactor = grpc::ServerBidiReactor<v1::SendMailStreamRequest, v1::SendMailStreamResponse>;
+
+// Unanswered messages, and their bytes, at which no more are read: the flow control of mail.proto.
+constexpr std::size_t kWindow = 64;
+constexpr std::size_t kWindowBytes = 32 << 20;
+
+class SendStream : public Reactor, public CallGate::Stream {
+ public:
+  SendStream(MailSender* sender, CallGate* gate) : sender_(sender), gate_(gate) {
+    Stats::Grpc().sessions().Increment();
+  }
+  ~SendStream() override { Stats::Grpc().sessions().Decrement(); }
+
+  void Begin() {
+    std::lock_guard lock(mutex_);
+    Advance();
+  }
+
+  void OnReadDone(bool ok) override {
+    auto item = std::make_shared<Item>();
+    {
+      std::lock_guard lock(mutex_);
+      reading_ = false;
+      if (ok) {
+        item->request.Swap(&incoming_);
+        item->bytes = item->request.ByteSizeLong();
+        ++unanswered_;
+        unanswered_bytes_ += item->bytes;
+      } else {
+        ended_ = true;
+      }
+      Advance();
+    }
+    if (ok) Process(std::move(item));
+  }
+
+  void OnWriteDone(bool) override {
+    std::lock_guard lock(mutex_);
+    writing_ = false;
+    Forget(*answers_.front());
+    answers_.pop_front();
+    Advance();
+  }
+
+  // The client is gone: what it sent is still accepted, its answers go nowhere. OnReadDone(false) follows.
+  void OnCancel() override {
+    std::lock_guard lock(mutex_);
+    cancelled_ = true;
+    Advance();
+  }
+
+  void OnStopping() override {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+    Advance();
+  }
+
+  void OnDone() override {
+    gate_->Leave(this);
+    { std::lock_guard lock(mutex_); }  // Whoever called Finish has left it.
+    delete this;
+  }
+
+ private:
+  struct Item {
+    v1::SendMailStreamRequest request;
+    v1::SendMailStreamResponse answer;
+    std::size_t bytes = 0;
+  };
+
+  void Process(std::shared_ptr<Item> item) {
+    const v1::SendMailRequest& request = item->request.request();
+    sender_->Send(request, [this, item = std::move(item)](absl::StatusOr<v1::SendMailResponse> result) mutable {
+      item->answer.set_tag(item->request.tag());
+      if (result.ok()) {
+        *item->answer.mutable_response() = *std::move(result);
+      } else {
+        *item->answer.mutable_error() = ToSendMailError(result.status());
+      }
+      item->request.clear_request();  // Its bytes are on disk; the answer may wait for a slow client.
+      std::lock_guard lock(mutex_);
+      answers_.push_back(std::move(item));
+      Advance();
+    });
+  }
+
+  void Forget(const Item& item) {
+    --unanswered_;
+    unanswered_bytes_ -= item.bytes;
+  }
+
+  // Starts what can be started now. After Finish nothing of this object may be touched but the mutex.
+  void Advance() {
+    if (finished_) return;
+    if (cancelled_ && !writing_) {
+      for (const auto& item : answers_) Forget(*item);
+      answers_.clear();
+    }
+    if (!writing_ && !answers_.empty()) {
+      writing_ = true;
+      StartWrite(&answers_.front()->answer);
+    }
+    if (!reading_ && !ended_ && !stopping_ && unanswered_ < kWindow && unanswered_bytes_ < kWindowBytes) {
+      reading_ = true;
+      StartRead(&incoming_);
+    }
+    if ((ended_ || stopping_) && unanswered_ == 0) {
+      finished_ = true;
+      Finish(ended_ ? grpc::Status::OK : ToGrpc(CallGate::Stopping()));
+    }
+  }
+
+  MailSender* const sender_;
+  CallGate* const gate_;
+  v1::SendMailStreamRequest incoming_;  // Belongs to gRPC while reading_.
+
+  std::mutex mutex_;
+  std::deque<std::shared_ptr<Item>> answers_;  // The first is being written while writing_.
+  std::size_t unanswered_ = 0;                 // Read, and the answer not yet written.
+  std::size_t unanswered_bytes_ = 0;
+  bool reading_ = false;
+  bool writing_ = false;
+  bool ended_ = false;  // The client sends no more.
+  bool cancelled_ = false;
+  bool stopping_ = false;
+  bool finished_ = false;
+};
+
+class RefusedStream : public Reactor {
+ public:
+  explicit RefusedStream(const grpc::Status& status) { Finish(status); }
+  void OnDone() override { delete this; }
+};
+
+}  // namespace
+
+grpc::ServerBidiReactor<v1::SendMailStreamRequest, v1::SendMailStreamResponse>* MailService::SendMailStream(
+    grpc::CallbackServerContext*) {
+  auto stream = std::make_unique<SendStream>(sender_, gate_);
+  if (!gate_->Enter(stream.get())) return new RefusedStream(ToGrpc(CallGate::Stopping()));
+  stream->Begin();
+  return stream.release();
+}
+
+}  // namespace hikyaku::submission

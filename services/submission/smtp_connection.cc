@@ -1,0 +1,207 @@
+#include "services/submission/smtp_connection.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "lib/base/log.h"
+#include "lib/net/resume.h"
+#include "lib/submission/stats.h"
+#include "services/submission/smtp_replies.h"
+
+namespace hikyaku::submission {
+namespace {
+
+using smtp::Reply;
+using Want = smtp::ServerSession::Want;
+using State = smtp::ServerSession::State;
+
+constexpr std::size_t kReadBytes = 32 * 1024;
+
+// Held for a message whose size is not declared, until more of it has come.
+constexpr std::uint64_t kFirstHold = 16 * 1024;
+
+constexpr char kNoRoom[] = "Insufficient system storage, try again later";
+
+smtp::ServerOptions SessionOptions(const SmtpSettings& settings, const net::Endpoint& client) {
+  smtp::ServerOptions options = settings.session;
+  options.may_relay = std::any_of(settings.trusted.begin(), settings.trusted.end(), [&client](const auto& range) {
+    return range.Contains(client.address.Unmapped());
+  });
+  return options;
+}
+
+std::vector<address::Address> Distinct(const std::vector<smtp::Recipient>& recipients) {
+  std::vector<address::Address> distinct;
+  absl::flat_hash_set<address::Address> seen;
+  for (const smtp::Recipient& recipient : recipients) {
+    if (seen.insert(recipient.address).second) distinct.push_back(recipient.address);
+  }
+  return distinct;
+}
+
+class Connection : private smtp::ServerPolicy {
+ public:
+  Connection(std::unique_ptr<net::Stream> stream, std::shared_ptr<const SmtpSettings> settings, SmtpDoors doors)
+      : stream_(std::move(stream)),
+        settings_(std::move(settings)),
+        doors_(doors),
+        session_(SessionOptions(*settings_, stream_->remote()), this),
+        hold_(doors_.budget->Open()) {}
+
+  awaitable<void> Run() {
+    Want want = session_.Start();
+    while (co_await Flush()) {
+      if (want == Want::kClose) break;
+      if (want == Want::kDeliver) {
+        want = session_.Answer(co_await Deliver());
+        hold_.Release();
+        continue;
+      }
+      const std::optional<Want> next = co_await Read();
+      if (!next.has_value()) break;
+      want = *next;
+    }
+    stream_->Close();
+  }
+
+ private:
+  // Writes what the session has to say. False: the connection is gone.
+  awaitable<bool> Flush() {
+    const std::string output = session_.TakeOutput();
+    if (output.empty()) co_return true;
+    co_await OutliveCancel();
+    command_deadline_ = doors_.clock->Now() + settings_->idle_timeout;
+    co_return (co_await stream_->WriteAll(output, settings_->idle_timeout)).ok();
+  }
+
+  // Reads and feeds once. Nothing: the connection is gone.
+  awaitable<std::optional<Want>> Read() {
+    co_await OutliveCancel();
+    if (doors_.drain->begun() && (!InTransaction() || doors_.clock->Now() >= doors_.drain->until())) {
+      co_return session_.ShutDown();
+    }
+    const absl::Duration limit = ReadLimit();
+    if (limit <= absl::ZeroDuration()) co_return session_.TimedOut();
+    const absl::StatusOr<std::size_t> count = co_await stream_->ReadSome(buffer_.data(), buffer_.size(), limit);
+    if (count.ok()) co_return Feed(absl::string_view(buffer_.data(), *count));
+    const bool time_is_up = absl::IsDeadlineExceeded(count.status());
+    // At the end of a drain, and when a cancel wakes us to see that one began, the next round says 421.
+    if (doors_.drain->begun() && (time_is_up || absl::IsCancelled(count.status()))) co_return Want::kRead;
+    if (time_is_up) co_return session_.TimedOut();
+    co_return std::nullopt;
+  }
+
+  // The server's stop wakes every wait by a cancel; what is left to say must then still be possible.
+  awaitable<void> OutliveCancel() {
+    const auto state = co_await asio::this_coro::cancellation_state;
+    if (state.cancelled() != asio::cancellation_type::none && doors_.drain->begun()) {
+      co_await asio::this_coro::reset_cancellation_state();
+    }
+  }
+
+  Want Feed(absl::string_view bytes) {
+    const Want want = session_.Feed(bytes);
+    if (ReadingMessage()) {
+      message_bytes_ += bytes.size();
+      if (!hold_.RaiseTo(message_bytes_)) {
+        Stats::Smtp().Refused(absl::ResourceExhaustedError(""));
+        return session_.Refuse({421, "4.3.1", kNoRoom});
+      }
+    } else if (want != Want::kDeliver) {
+      hold_.Release();
+    }
+    return want;
+  }
+
+  bool ReadingMessage() const { return session_.state() == State::kBody || session_.state() == State::kBdat; }
+
+  bool InTransaction() const {
+    return ReadingMessage() || session_.state() == State::kMail || session_.state() == State::kRcpt;
+  }
+
+  absl::Duration ReadLimit() const {
+    const absl::Time now = doors_.clock->Now();
+    absl::Time end = command_deadline_;
+    if (ReadingMessage()) end = std::min(now + settings_->idle_timeout, data_deadline_);
+    if (doors_.drain->begun()) end = std::min(end, doors_.drain->until());
+    return end - now;
+  }
+
+  // The message is complete: gives the answer to its last dot or chunk.
+  awaitable<Reply> Deliver() {
+    const absl::Time now = doors_.clock->Now();
+    smtp::Transaction& transaction = session_.transaction();
+    Mail mail;
+    mail.id = MessageId::Generate(now);
+    mail.sender = transaction.sender;
+    mail.recipients = Distinct(transaction.recipients);
+    auto assembled = AssembleReceived(transaction, stream_->remote().address, mail.id, settings_->assemble);
+    if (!assembled.ok()) co_return Refused(assembled.status());
+    mail.message = *std::move(assembled);
+    const absl::StatusOr<Accepted> accepted =
+        co_await net::AwaitCallback<absl::StatusOr<Accepted>>([&](net::Resume<absl::StatusOr<Accepted>> done) {
+          doors_.acceptor->Accept(std::move(mail), std::nullopt, std::move(done));
+        });
+    if (!accepted.ok()) co_return Refused(accepted.status());
+    Stats::Smtp().Accepted(doors_.clock->Now() - now);
+    co_return Reply{250, "2.0.0", absl::StrCat("OK ", accepted->id.text())};
+  }
+
+  Reply Refused(const absl::Status& status) {
+    Stats::Smtp().Refused(status);
+    const Reply reply = ReplyFor(status, doors_.drain->begun());
+    log::Info("smtp_refused", {{"client", stream_->remote().text()}, {"reply", reply.ToString()}, {"why", status}});
+    return reply;
+  }
+
+  // ---- smtp::ServerPolicy ----
+
+  std::optional<Reply> CheckMail(const smtp::Transaction&) override {
+    if (const std::string reason = doors_.acceptor->NotReady(); !reason.empty()) {
+      log::Debug("smtp_not_ready", {{"why", reason}});
+      return Reply{452, "4.3.1", kNoRoom};
+    }
+    return std::nullopt;
+  }
+
+  std::optional<Reply> CheckRcpt(const smtp::Transaction&, const address::Address& recipient) override {
+    if (const auto reason = doors_.policy->Refuse(recipient)) return RecipientRefused(*reason);
+    return std::nullopt;
+  }
+
+  std::optional<Reply> CheckData(const smtp::Transaction& transaction) override {
+    message_bytes_ = 0;
+    data_deadline_ = doors_.clock->Now() + settings_->data_timeout;
+    if (hold_.RaiseTo(std::max(transaction.declared_size, kFirstHold))) return std::nullopt;
+    Stats::Smtp().Refused(absl::ResourceExhaustedError(""));
+    return Reply{452, "4.3.1", kNoRoom};
+  }
+
+  const std::unique_ptr<net::Stream> stream_;
+  const std::shared_ptr<const SmtpSettings> settings_;
+  const SmtpDoors doors_;
+  smtp::ServerSession session_;
+
+  std::array<char, kReadBytes> buffer_;
+  MemoryBudget::Hold hold_;          // For the message that is being read or queued.
+  std::uint64_t message_bytes_ = 0;  // Of it, so far.
+  absl::Time command_deadline_ = absl::InfiniteFuture();
+  absl::Time data_deadline_ = absl::InfiniteFuture();
+};
+
+}  // namespace
+
+awaitable<void> ServeSmtp(std::unique_ptr<net::Stream> stream, std::shared_ptr<const SmtpSettings> settings,
+                          SmtpDoors doors) {
+  Stats::Smtp().sessions().Increment();
+  // On the heap, because of its buffer.
+  const auto connection = std::make_unique<Connection>(std::move(stream), std::move(settings), doors);
+  co_await connection->Run();
+  Stats::Smtp().sessions().Decrement();
+}
+
+}  // namespace hikyaku::submission

@@ -1,0 +1,87 @@
+#include "services/submission/smtp_server.h"
+
+#include <string>
+#include <utility>
+
+#include "lib/base/log.h"
+#include "lib/base/status_macros.h"
+#include "lib/smtp/reply.h"
+
+namespace hikyaku::submission {
+namespace {
+
+constexpr std::uint16_t kDefaultPort = 2525;
+
+// RFC 5321 §3.8: a server that is too busy says 421 and closes.
+std::string TurnAway(net::Refusal refusal) {
+  if (refusal == net::Refusal::kPerClient) {
+    return smtp::FormatReply({421, "4.7.0", "Too many connections from your address"});
+  }
+  return smtp::FormatReply({421, "4.3.2", "Too many connections, try again later"});
+}
+
+}  // namespace
+
+SmtpServer::SmtpServer(SmtpSettings settings, Doors doors)
+    : doors_{doors.acceptor, doors.policy, doors.budget, doors.clock, &drain_},
+      settings_(std::make_shared<const SmtpSettings>(std::move(settings))) {}
+
+SmtpServer::~SmtpServer() { Stop(absl::ZeroDuration()); }
+
+absl::StatusOr<std::unique_ptr<SmtpServer>> SmtpServer::Start(net::IoPool& pool, const v1::Config& config,
+                                                              Doors doors) {
+  ASSIGN_OR_RETURN(SmtpSettings settings, SmtpSettingsFrom(config));
+  std::unique_ptr<SmtpServer> server(new SmtpServer(std::move(settings), doors));
+  for (const v1::SmtpListener& listener : config.listeners().smtp()) {
+    net::ListenerOptions options;
+    ASSIGN_OR_RETURN(options.at, net::ParseEndpoint(listener.address(), kDefaultPort));
+    options.max_connections = config.limits().connections();
+    options.max_per_client = config.limits().connections_per_client();
+    options.refusal = TurnAway;
+    auto started = net::Listener::Start(
+        pool, std::move(options),
+        [raw = server.get()](std::unique_ptr<net::Stream> stream) { return raw->Serve(std::move(stream)); });
+    RETURN_IF_ERROR(started.status());
+    log::Info("listening", {{"protocol", "smtp"}, {"at", (*started)->bound().text()}});
+    server->listeners_.push_back(*std::move(started));
+  }
+  return server;
+}
+
+absl::Status SmtpServer::Reload(const v1::Config& config) {
+  ASSIGN_OR_RETURN(SmtpSettings settings, SmtpSettingsFrom(config));
+  std::lock_guard lock(mutex_);
+  settings_ = std::make_shared<const SmtpSettings>(std::move(settings));
+  return absl::OkStatus();
+}
+
+awaitable<void> SmtpServer::Serve(std::unique_ptr<net::Stream> stream) {
+  std::shared_ptr<const SmtpSettings> settings;
+  {
+    std::lock_guard lock(mutex_);
+    settings = settings_;
+  }
+  co_await ServeSmtp(std::move(stream), std::move(settings), doors_);
+}
+
+void SmtpServer::Stop(absl::Duration grace) {
+  if (drain_.begun()) return;
+  for (const auto& listener : listeners_) listener->Stop();
+  drain_.Begin(doors_.clock->Now() + grace);
+  // The cancel wakes idle sessions at once; it is the drain's time that ends busy ones.
+  for (const auto& listener : listeners_) listener->Drain(absl::ZeroDuration());
+}
+
+std::vector<net::Endpoint> SmtpServer::bound() const {
+  std::vector<net::Endpoint> endpoints;
+  for (const auto& listener : listeners_) endpoints.push_back(listener->bound());
+  return endpoints;
+}
+
+std::size_t SmtpServer::connections() const {
+  std::size_t count = 0;
+  for (const auto& listener : listeners_) count += listener->connections();
+  return count;
+}
+
+}  // namespace hikyaku::submission
