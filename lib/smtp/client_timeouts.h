@@ -11,16 +11,16 @@
 namespace hikyaku::smtp {
 
 struct ClientTimeouts {
-  absl::Duration connect = absl::Seconds(30);   // TCP; no minimum in the RFC.
-  absl::Duration greeting = absl::Minutes(5);   // §4.5.3.2.1.
-  absl::Duration hello = absl::Minutes(5);      // EHLO and HELO; no minimum in the RFC, as MAIL.
-  absl::Duration mail = absl::Minutes(5);       // §4.5.3.2.2.
-  absl::Duration rcpt = absl::Minutes(5);       // §4.5.3.2.3.
-  absl::Duration data = absl::Minutes(2);       // §4.5.3.2.4.
-  absl::Duration block = absl::Minutes(3);      // §4.5.3.2.5: for each write of a part of the body.
-  absl::Duration dot = absl::Minutes(10);       // §4.5.3.2.6: a short limit here makes duplicates.
-  absl::Duration rset = absl::Seconds(20);      // Nothing is lost by giving up on it.
-  absl::Duration quit = absl::Seconds(5);       // Nothing depends on its answer.
+  absl::Duration connect = absl::Seconds(30);  // TCP; no minimum in the RFC.
+  absl::Duration greeting = absl::Minutes(5);  // §4.5.3.2.1.
+  absl::Duration hello = absl::Minutes(5);     // EHLO and HELO; no minimum in the RFC, as MAIL.
+  absl::Duration mail = absl::Minutes(5);      // §4.5.3.2.2.
+  absl::Duration rcpt = absl::Minutes(5);      // §4.5.3.2.3.
+  absl::Duration data = absl::Minutes(2);      // §4.5.3.2.4.
+  absl::Duration block = absl::Minutes(3);     // §4.5.3.2.5: for each write of a part of the body.
+  absl::Duration dot = absl::Minutes(10);      // §4.5.3.2.6: a short limit here makes duplicates.
+  absl::Duration rset = absl::Seconds(20);     // Nothing is lost by giving up on it.
+  absl::Duration quit = absl::Seconds(5);      // Nothing depends on its answer.
 
   // The limit for one wait (a read, or a write that does not progress) at `step`.
   absl::Duration For(Step step) const {

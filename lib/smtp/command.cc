@@ -24,9 +24,9 @@ constexpr struct {
   absl::string_view name;
   Verb verb;
 } kVerbs[] = {
-    {"MAIL", Verb::kMail}, {"RCPT", Verb::kRcpt}, {"DATA", Verb::kData}, {"BDAT", Verb::kBdat},
-    {"EHLO", Verb::kEhlo}, {"HELO", Verb::kHelo}, {"RSET", Verb::kRset}, {"NOOP", Verb::kNoop},
-    {"QUIT", Verb::kQuit}, {"VRFY", Verb::kVrfy}, {"EXPN", Verb::kExpn}, {"HELP", Verb::kHelp},
+    {"MAIL", Verb::kMail}, {"RCPT", Verb::kRcpt},         {"DATA", Verb::kData}, {"BDAT", Verb::kBdat},
+    {"EHLO", Verb::kEhlo}, {"HELO", Verb::kHelo},         {"RSET", Verb::kRset}, {"NOOP", Verb::kNoop},
+    {"QUIT", Verb::kQuit}, {"VRFY", Verb::kVrfy},         {"EXPN", Verb::kExpn}, {"HELP", Verb::kHelp},
     {"AUTH", Verb::kAuth}, {"STARTTLS", Verb::kStartTls},
 };
 

@@ -59,9 +59,7 @@ bool DotReader::Feed(absl::string_view* in) {
           at_ = At::kText;
         }
         break;
-      case At::kText:
-        p = Text(p, end);
-        break;
+      case At::kText: p = Text(p, end); break;
     }
   }
   Append(kept, end);

@@ -17,9 +17,7 @@ bool EndsInCrlf(absl::string_view head, absl::string_view body) {
 }  // namespace
 
 DotWriter::DotWriter(absl::string_view head, absl::string_view body, Mode mode)
-    : parts_({head, body}),
-      mode_(mode),
-      needs_crlf_(!(head.empty() && body.empty()) && !EndsInCrlf(head, body)) {}
+    : parts_({head, body}), mode_(mode), needs_crlf_(!(head.empty() && body.empty()) && !EndsInCrlf(head, body)) {}
 
 bool DotWriter::Next(std::size_t limit, std::vector<absl::string_view>* pieces) {
   // Two pieces may follow the last of the loop, and one turn adds two.

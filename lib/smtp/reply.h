@@ -38,8 +38,8 @@ std::string FormatReply(const Reply& reply);
 // comes out safe to log and to store: controls, NUL, DEL and what is not UTF-8 become '?'.
 class ReplyParser {
  public:
-  static constexpr std::size_t kMaxLine = 2048;       // Octets with the line end; RFC 5321 asks for 512.
-  static constexpr std::size_t kMaxLines = 100;       // Lines of one reply; the longest EHLO answers have about 20.
+  static constexpr std::size_t kMaxLine = 2048;        // Octets with the line end; RFC 5321 asks for 512.
+  static constexpr std::size_t kMaxLines = 100;        // Lines of one reply; the longest EHLO answers have about 20.
   static constexpr std::size_t kMaxTotal = 16 * 1024;  // Octets of one reply.
 
   enum class Result {

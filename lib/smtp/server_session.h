@@ -32,13 +32,13 @@
 namespace hikyaku::smtp {
 
 struct ServerOptions {
-  std::string hostname;                       // In the greeting and in EHLO's answer.
-  std::uint64_t max_size = 25 << 20;          // Octets of a message; announced as SIZE.
-  std::size_t max_recipients = 1000;          // The next one gets 452 4.5.3; at least 100 (RFC 5321 §4.5.3.1.8).
-  int max_errors = 20;                        // The bad command with this number gets 421 4.7.0.
-  int max_commands_without_mail = 100;        // NOOP, RSET, VRFY, EHLO, MAIL …; the next gets 421 4.7.0.
+  std::string hostname;                         // In the greeting and in EHLO's answer.
+  std::uint64_t max_size = 25 << 20;            // Octets of a message; announced as SIZE.
+  std::size_t max_recipients = 1000;            // The next one gets 452 4.5.3; at least 100 (RFC 5321 §4.5.3.1.8).
+  int max_errors = 20;                          // The bad command with this number gets 421 4.7.0.
+  int max_commands_without_mail = 100;          // NOOP, RSET, VRFY, EHLO, MAIL …; the next gets 421 4.7.0.
   std::uint64_t max_line_discarded = 16 << 20;  // Of one overlong command line, before 421.
-  bool may_relay = false;                     // The client is in trusted_networks. If not, every RCPT is refused.
+  bool may_relay = false;                       // The client is in trusted_networks. If not, every RCPT is refused.
 };
 
 struct Recipient {
@@ -49,9 +49,9 @@ struct Recipient {
 // A mail as the client gave it. Complete at kDeliver, with `data` as CRLF lines without dot-stuffing; before that the
 // policy sees it as far as it is known.
 struct Transaction {
-  std::string helo;                 // The argument of EHLO or HELO: printable, without spaces.
-  bool esmtp = false;               // It was EHLO.
-  address::Address sender;          // empty() for `<>`.
+  std::string helo;         // The argument of EHLO or HELO: printable, without spaces.
+  bool esmtp = false;       // It was EHLO.
+  address::Address sender;  // empty() for `<>`.
   std::vector<Recipient> recipients;
   bool eight_bit = false;           // BODY=8BITMIME was declared.
   bool smtputf8 = false;            // SMTPUTF8 was declared.
@@ -68,8 +68,8 @@ class ServerPolicy {
   // At MAIL: no space, no memory, a sender that is not allowed (452 4.3.1, …).
   virtual std::optional<Reply> CheckMail(const Transaction& transaction);
 
-  // At RCPT, for clients that may relay. This one refuses address literals (550 5.1.2); an override calls it, except for
-  // the literals that the configuration opens.
+  // At RCPT, for clients that may relay. This one refuses address literals (550 5.1.2); an override calls it, except
+  // for the literals that the configuration opens.
   virtual std::optional<Reply> CheckRcpt(const Transaction& transaction, const address::Address& recipient);
 
   // At DATA and at the first BDAT, before the message costs memory.
@@ -191,9 +191,9 @@ class ServerSession {
   std::uint64_t chunk_left_ = 0;  // Octets of the present BDAT chunk to come.
   std::uint64_t chunk_size_ = 0;
   bool chunk_last_ = false;
-  std::size_t chunks_ = 0;                  // Of this message.
-  std::optional<Reply> chunk_refusal_;      // The answer to the present chunk, whose octets are dropped.
-  std::optional<Reply> transfer_refusal_;   // A chunk of this message was refused: so are all that follow.
+  std::size_t chunks_ = 0;                 // Of this message.
+  std::optional<Reply> chunk_refusal_;     // The answer to the present chunk, whose octets are dropped.
+  std::optional<Reply> transfer_refusal_;  // A chunk of this message was refused: so are all that follow.
 
   int errors_ = 0;
   int commands_without_mail_ = 0;

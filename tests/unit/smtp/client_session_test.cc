@@ -1,8 +1,8 @@
-// The client against scripted peers, good, refusing and hostile.
+// The opening, the reuse and the loss of a client session, and hostile peers.
 #include "lib/smtp/client_session.h"
 
-#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -10,205 +10,10 @@
 #include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
 #include "lib/smtp/client_timeouts.h"
+#include "tests/unit/smtp/client_dialogue.h"
 
 namespace hikyaku::smtp {
 namespace {
-
-using Want = ClientSession::Want;
-
-// What the peer offers.
-const char kOld[] = "250 mx\r\n";
-const char kPipe[] = "250-mx\r\n250-SIZE 1000000\r\n250-8BITMIME\r\n250 PIPELINING\r\n";
-const char kChunk[] = "250-mx\r\n250 CHUNKING\r\n";
-const char kAll[] = "250-mx\r\n250-pipelining\r\n250-Chunking\r\n250-8bitMIME\r\n250-SMTPUTF8\r\n250 SIZE\r\n";
-
-class ClientDialogue {
- public:
-  ClientDialogue() : session_("out.ours.test"), want_(session_.Start()) {}
-
-  // What the peer says; gives what the client writes in answer.
-  std::string Says(absl::string_view reply) { return Run(session_.Feed(reply)); }
-
-  std::string Run(Want want) {
-    std::string written;
-    while ((want_ = want) == Want::kWrite) {
-      ++writes_;
-      for (absl::string_view piece : session_.output()) written.append(piece.data(), piece.size());
-      if (session_.output_commits()) ++commits_;
-      want = session_.OutputWritten();
-    }
-    return written;
-  }
-
-  // Greeted and through EHLO.
-  void Open(absl::string_view extensions) {
-    EXPECT_EQ(Says("220 mx ESMTP\r\n"), "EHLO out.ours.test\r\n");
-    EXPECT_EQ(Says(extensions), "");
-    ASSERT_EQ(want_, Want::kIdle);
-    writes_ = commits_ = 0;
-  }
-
-  ClientSession& session() { return session_; }
-  Want want() const { return want_; }
-  int writes() const { return writes_; }
-  int commits() const { return commits_; }
-
- private:
-  ClientSession session_;
-  Want want_;
-  int writes_ = 0;
-  int commits_ = 0;
-};
-
-std::string Code(const std::optional<Reply>& reply) { return reply ? absl::StrCat(reply->code) : "-"; }
-
-// MAIL, each RCPT, DATA, the final reply; and how it ended.
-std::string Summary(const TransactionResult& r) {
-  std::string out = Code(r.mail);
-  for (const auto& rcpt : r.rcpt) absl::StrAppend(&out, " ", Code(rcpt));
-  absl::StrAppend(&out, " ", Code(r.data), " ", Code(r.final), " ",
-                  r.failed_at ? StepName(*r.failed_at) : absl::string_view("ok"));
-  if (r.committed) out += " committed";
-  if (r.Ambiguous()) out += " ambiguous";
-  if (r.closing) out += " closing";
-  if (!r.broke.empty()) out += " broke";
-  return out;
-}
-
-Outgoing Mail(int recipients, absl::string_view body = "text\r\n") {
-  Outgoing mail{"a@ours.test", {}, "Subject: x\r\n\r\n", body};
-  for (int i = 0; i < recipients; ++i) mail.recipients.push_back(absl::StrCat("r", i, "@ok.test"));
-  return mail;
-}
-
-const std::string kMail = "MAIL FROM:<a@ours.test>\r\n";
-const std::string kR0 = "RCPT TO:<r0@ok.test>\r\n";
-const std::string kR1 = "RCPT TO:<r1@ok.test>\r\n";
-const std::string kText = "Subject: x\r\n\r\ntext\r\n";
-const std::string kEnd = kText + ".\r\n";
-const std::string kPipeMail = "MAIL FROM:<a@ours.test> SIZE=20\r\n";
-const std::string kBdat = "BDAT 20 LAST\r\n" + kText;
-
-struct Turn {
-  std::string client;  // What it writes,
-  std::string peer;    // and the answer to that.
-};
-
-struct DialogueCase {
-  const char* name;
-  const char* extensions;
-  int recipients;
-  std::vector<Turn> turns;
-  std::string summary;
-  Want ends = Want::kIdle;
-};
-
-class ClientTransaction : public testing::TestWithParam<DialogueCase> {};
-
-TEST_P(ClientTransaction, Runs) {
-  ClientDialogue client;
-  client.Open(GetParam().extensions);
-  std::string written = client.Run(client.session().Begin(Mail(GetParam().recipients)));
-  for (const Turn& turn : GetParam().turns) {
-    EXPECT_EQ(written, turn.client);
-    EXPECT_EQ(client.want(), Want::kRead);
-    written = client.Says(turn.peer);
-  }
-  EXPECT_EQ(written, "");
-  EXPECT_EQ(client.want(), GetParam().ends);
-  EXPECT_EQ(Summary(client.session().result()), GetParam().summary) << client.session().broke();
-}
-
-// However the peer's packets are cut, the dialogue is the same.
-TEST_P(ClientTransaction, OctetByOctet) {
-  ClientDialogue client;
-  client.Open(GetParam().extensions);
-  std::string written = client.Run(client.session().Begin(Mail(GetParam().recipients)));
-  for (const Turn& turn : GetParam().turns) {
-    EXPECT_EQ(written, turn.client);
-    written.clear();
-    for (char c : turn.peer) {
-      if (client.want() != Want::kClose) written += client.Says(absl::string_view(&c, 1));
-    }
-  }
-  EXPECT_EQ(Summary(client.session().result()), GetParam().summary);
-  EXPECT_EQ(client.session().reusable(), GetParam().ends == Want::kIdle);
-}
-
-INSTANTIATE_TEST_SUITE_P(
-    Plain, ClientTransaction,
-    testing::ValuesIn<DialogueCase>({
-        {"Delivers", kOld, 2,
-         {{kMail, "250 ok\r\n"}, {kR0, "250 ok\r\n"}, {kR1, "251 ok\r\n"}, {"DATA\r\n", "354 go\r\n"}, {kEnd, "250 ok\r\n"}},
-         "250 250 251 354 250 ok committed"},
-        {"MailRefused", kOld, 1, {{kMail, "550 no\r\n"}}, "550 - - - MAIL"},
-        {"RcptPartlyRefused", kOld, 2,
-         {{kMail, "250 ok\r\n"}, {kR0, "550 no\r\n"}, {kR1, "250 ok\r\n"}, {"DATA\r\n", "354 go\r\n"}, {kEnd, "250 ok\r\n"}},
-         "250 550 250 354 250 ok committed"},
-        {"AllRcptRefusedNoData", kOld, 2, {{kMail, "250 ok\r\n"}, {kR0, "550 no\r\n"}, {kR1, "450 no\r\n"}},
-         "250 550 450 - - RCPT"},
-        {"DataRefused", kOld, 1, {{kMail, "250 ok\r\n"}, {kR0, "250 ok\r\n"}, {"DATA\r\n", "451 no\r\n"}},
-         "250 250 451 - DATA"},
-        {"MessageRefused", kOld, 1,
-         {{kMail, "250 ok\r\n"}, {kR0, "250 ok\r\n"}, {"DATA\r\n", "354 go\r\n"}, {kEnd, "554 spam\r\n"}},
-         "250 250 354 554 end of data committed"},
-        {"ClosingAtMail", kOld, 1, {{kMail, "421 bye\r\n"}}, "421 - - - MAIL closing", Want::kClose},
-        {"ClosingAtRcpt", kOld, 2, {{kMail, "250 ok\r\n"}, {kR0, "421 bye\r\n"}}, "250 421 - - - RCPT closing",
-         Want::kClose},
-        {"ClosingAtTheEnd", kOld, 1,
-         {{kMail, "250 ok\r\n"}, {kR0, "250 ok\r\n"}, {"DATA\r\n", "354 go\r\n"}, {kEnd, "421 bye\r\n"}},
-         "250 250 354 421 end of data committed closing", Want::kClose},
-        {"ClosingBehindTheFinalReply", kOld, 1,
-         {{kMail, "250 ok\r\n"}, {kR0, "250 ok\r\n"}, {"DATA\r\n", "354 go\r\n"}, {kEnd, "250 ok\r\n421 enough\r\n"}},
-         "250 250 354 250 ok committed", Want::kClose},
-        {"IntermediateReplyToMail", kOld, 1, {{kMail, "354 go\r\n"}}, "- - - - MAIL broke", Want::kClose},
-        {"PositiveReplyToData", kOld, 1,
-         {{kMail, "250 ok\r\n"}, {kR0, "250 ok\r\n"}, {"DATA\r\n", "250 ok\r\n"}}, "250 250 - - DATA broke", Want::kClose},
-        {"IntermediateFinalReplyIsNoAnswer", kOld, 1,
-         {{kMail, "250 ok\r\n"}, {kR0, "250 ok\r\n"}, {"DATA\r\n", "354 go\r\n"}, {kEnd, "354 more\r\n"}},
-         "250 250 354 - end of data committed ambiguous broke", Want::kClose},
-        {"Code999", kOld, 1, {{kMail, "999 x\r\n"}}, "- - - - MAIL broke", Want::kClose},
-        {"HttpServer", kOld, 1, {{kMail, "HTTP/1.1 400 Bad Request\r\n"}}, "- - - - MAIL broke", Want::kClose},
-    }),
-    [](const auto& info) { return std::string(info.param.name); });
-
-const std::string kPiped = kPipeMail + kR0 + kR1 + "DATA\r\n";
-
-INSTANTIATE_TEST_SUITE_P(
-    Rfc2920, ClientTransaction,
-    testing::ValuesIn<DialogueCase>({
-        {"Delivers", kPipe, 2, {{kPiped, "250 a\r\n250 b\r\n250 c\r\n354 d\r\n"}, {kEnd, "250 ok\r\n"}},
-         "250 250 250 354 250 ok committed"},
-        {"RcptPartlyRefused", kPipe, 2, {{kPiped, "250 a\r\n550 b\r\n250 c\r\n354 d\r\n"}, {kEnd, "250 ok\r\n"}},
-         "250 550 250 354 250 ok committed"},
-        {"AllRcptRefused", kPipe, 2, {{kPiped, "250 a\r\n550 b\r\n550 c\r\n503 d\r\n"}}, "250 550 550 503 - RCPT"},
-        {"AllRcptRefusedYetDataTaken", kPipe, 2,
-         {{kPiped, "250 a\r\n550 b\r\n550 c\r\n354 d\r\n"}, {".\r\n", "554 no recipients\r\n"}},
-         "250 550 550 354 - RCPT"},
-        {"AllRcptRefusedYetLoneDotTaken", kPipe, 2,
-         {{kPiped, "250 a\r\n550 b\r\n550 c\r\n354 d\r\n"}, {".\r\n", "250 ok\r\n"}}, "250 550 550 354 - RCPT"},
-        {"MailRefused", kPipe, 2, {{kPiped, "550 a\r\n503 b\r\n503 c\r\n503 d\r\n"}}, "550 503 503 503 - MAIL"},
-        {"DataRefused", kPipe, 2, {{kPiped, "250 a\r\n250 b\r\n250 c\r\n451 d\r\n"}}, "250 250 250 451 - DATA"},
-        {"ClosingAmongThem", kPipe, 2, {{kPiped, "250 a\r\n421 b\r\n421 c\r\n421 d\r\n"}},
-         "250 421 421 421 - RCPT closing", Want::kClose},
-        {"NoBodyAfterClosing", kPipe, 2, {{kPiped, "250 a\r\n250 b\r\n421 c\r\n354 d\r\n"}},
-         "250 250 421 354 - DATA closing", Want::kClose},
-        {"ShortBodyGoesInOneWrite", kAll, 2, {{kPipeMail + kR0 + kR1 + kBdat, "250 a\r\n250 b\r\n250 c\r\n250 d\r\n"}},
-         "250 250 250 - 250 ok committed"},
-        {"OneWriteRcptPartlyRefused", kAll, 2,
-         {{kPipeMail + kR0 + kR1 + kBdat, "250 a\r\n550 b\r\n250 c\r\n250 d\r\n"}}, "250 550 250 - 250 ok committed"},
-        {"OneWriteAllRcptRefused", kAll, 2,
-         {{kPipeMail + kR0 + kR1 + kBdat, "250 a\r\n550 b\r\n450 c\r\n503 d\r\n"}}, "250 550 450 - - RCPT committed"},
-        {"OneWriteMailRefused", kAll, 1, {{kPipeMail + kR0 + kBdat, "451 a\r\n503 b\r\n503 c\r\n"}},
-         "451 503 - - MAIL committed"},
-        {"OneWriteRefusedAtTheEnd", kAll, 1, {{kPipeMail + kR0 + kBdat, "250 a\r\n250 b\r\n452 c\r\n"}},
-         "250 250 - 452 end of data committed"},
-        {"OneWriteClosing", kAll, 1, {{kPipeMail + kR0 + kBdat, "421 a\r\n421 b\r\n421 c\r\n"}},
-         "421 421 - - MAIL committed closing", Want::kClose},
-        {"ChunkingAlone", kChunk, 1, {{kMail, "250 a\r\n"}, {kR0, "250 b\r\n"}, {kBdat, "250 c\r\n"}},
-         "250 250 - 250 ok committed"},
-    }),
-    [](const auto& info) { return std::string(info.param.name); });
 
 struct OpeningCase {
   const char* name;
@@ -408,9 +213,9 @@ TEST(ClientSession, LongBodyGoesInBlocksAndCommitsWithTheLast) {
 // The peer refuses a body half-way: its reply is the final one, and the connection is of no more use.
 TEST(ClientSession, ReplyInTheMiddleOfTheBody) {
   const std::string body = std::string(1'000'000, 'x') + "\r\n";
-  for (const auto& [reply, summary] : {std::pair("552 too large\r\n", "250 250 354 552 body"),
-                                       std::pair("250 taken\r\n", "250 250 354 - body broke"),
-                                       std::pair("55", "250 250 354 - body broke")}) {
+  for (const auto& [reply, summary] :
+       {std::pair("552 too large\r\n", "250 250 354 552 body"), std::pair("250 taken\r\n", "250 250 354 - body broke"),
+        std::pair("55", "250 250 354 - body broke")}) {
     ClientDialogue client;
     client.Open(kPipe);
     client.Run(client.session().Begin(Mail(1, body)));

@@ -24,25 +24,24 @@ TEST_P(CommandLine, Parses) {
   EXPECT_EQ(std::string(command.args), GetParam().args);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Rfc5321Section24, CommandLine,
-    testing::ValuesIn<VerbCase>({
-        {"AnyCase", "mAiL fRoM:<a@b.test>", Verb::kMail, "fRoM:<a@b.test>"},
-        {"TrailingBlanks", "NOOP  \t", Verb::kNoop, ""},
-        {"BlanksBeforeArgument", "EHLO   c.test ", Verb::kEhlo, "c.test"},
-        {"StartTls", "STARTTLS", Verb::kStartTls, ""},
-        {"Unknown", "FOO bar", Verb::kUnknown, ""},
-        {"Empty", "", Verb::kUnknown, ""},
-        {"LeadingBlank", " NOOP", Verb::kUnknown, ""},
-        {"VerbGluedToArgument", "NOOPx", Verb::kUnknown, ""},
-        {"EightBit", "\x80\x81", Verb::kUnknown, ""},
-        {"Nul", std::string("NO\0OP", 5), Verb::kUnknown, ""},
-        {"NulInArgument", std::string("EHLO a\0b", 8), Verb::kUnknown, ""},
-        {"BareLf", "NOOP\nMAIL FROM:<a@b.test>", Verb::kUnknown, ""},
-        {"BareCr", "NOOP\rMAIL FROM:<a@b.test>", Verb::kUnknown, ""},
-        {"Escape", "NOOP \x1b[2J", Verb::kUnknown, ""},
-    }),
-    [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Rfc5321Section24, CommandLine,
+                         testing::ValuesIn<VerbCase>({
+                             {"AnyCase", "mAiL fRoM:<a@b.test>", Verb::kMail, "fRoM:<a@b.test>"},
+                             {"TrailingBlanks", "NOOP  \t", Verb::kNoop, ""},
+                             {"BlanksBeforeArgument", "EHLO   c.test ", Verb::kEhlo, "c.test"},
+                             {"StartTls", "STARTTLS", Verb::kStartTls, ""},
+                             {"Unknown", "FOO bar", Verb::kUnknown, ""},
+                             {"Empty", "", Verb::kUnknown, ""},
+                             {"LeadingBlank", " NOOP", Verb::kUnknown, ""},
+                             {"VerbGluedToArgument", "NOOPx", Verb::kUnknown, ""},
+                             {"EightBit", "\x80\x81", Verb::kUnknown, ""},
+                             {"Nul", std::string("NO\0OP", 5), Verb::kUnknown, ""},
+                             {"NulInArgument", std::string("EHLO a\0b", 8), Verb::kUnknown, ""},
+                             {"BareLf", "NOOP\nMAIL FROM:<a@b.test>", Verb::kUnknown, ""},
+                             {"BareCr", "NOOP\rMAIL FROM:<a@b.test>", Verb::kUnknown, ""},
+                             {"Escape", "NOOP \x1b[2J", Verb::kUnknown, ""},
+                         }),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 struct MailCase {
   const char* name;
@@ -138,28 +137,28 @@ TEST_P(RcptArguments, Parse) {
   EXPECT_EQ(std::get<RcptCommand>(parsed).original, c.original);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Rfc5321Section41, RcptArguments,
-    testing::ValuesIn<RcptCase>({
-        {"Plain", "TO:<r@OK.test>", false, 0, "r@ok.test", "r@OK.test"},
-        {"BlankAfterColon", "TO: <r@ok.test> ", false, 0, "r@ok.test", "r@ok.test"},
-        {"Utf8", "TO:<r@b\xc3\xbc\x63her.test>", true, 0, "r@xn--bcher-kva.test", "r@b\xc3\xbc\x63her.test"},
-        {"Literal", "TO:<u@[192.0.2.1]>", false, 0, "u@[192.0.2.1]", "u@[192.0.2.1]"},
-        {"PercentIsACharacter", "TO:<v%out.test@mx.ours.test>", false, 0, "v%out.test@mx.ours.test",
-         "v%out.test@mx.ours.test"},
-        {"Empty", "TO:<>", false, 501},
-        {"NoBrackets", "TO:v@out.test", false, 501},
-        {"Utf8Undeclared", "TO:<\xc3\xbc@ok.test>", false, 553},
-        {"Parameter", "TO:<r@ok.test> NOTIFY=NEVER", false, 555},
-        {"SourceRoute", "TO:<@a.test:v@out.test>", false, 501},
-        {"TwoAts", "TO:<v@out.test@mx.ours.test>", false, 501},
-        {"Port", "TO:<u@ok.test:25>", false, 501},
-        {"Slash", "TO:<u@ok.test/..>", false, 501},
-        {"ShortIp", "TO:<u@127.1>", false, 501},
-        {"NumberIp", "TO:<u@2130706433>", false, 501},
-        {"HexLiteral", "TO:<u@[0x7f.1]>", false, 501},
-    }),
-    [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Rfc5321Section41, RcptArguments,
+                         testing::ValuesIn<RcptCase>({
+                             {"Plain", "TO:<r@OK.test>", false, 0, "r@ok.test", "r@OK.test"},
+                             {"BlankAfterColon", "TO: <r@ok.test> ", false, 0, "r@ok.test", "r@ok.test"},
+                             {"Utf8", "TO:<r@b\xc3\xbc\x63her.test>", true, 0, "r@xn--bcher-kva.test",
+                              "r@b\xc3\xbc\x63her.test"},
+                             {"Literal", "TO:<u@[192.0.2.1]>", false, 0, "u@[192.0.2.1]", "u@[192.0.2.1]"},
+                             {"PercentIsACharacter", "TO:<v%out.test@mx.ours.test>", false, 0,
+                              "v%out.test@mx.ours.test", "v%out.test@mx.ours.test"},
+                             {"Empty", "TO:<>", false, 501},
+                             {"NoBrackets", "TO:v@out.test", false, 501},
+                             {"Utf8Undeclared", "TO:<\xc3\xbc@ok.test>", false, 553},
+                             {"Parameter", "TO:<r@ok.test> NOTIFY=NEVER", false, 555},
+                             {"SourceRoute", "TO:<@a.test:v@out.test>", false, 501},
+                             {"TwoAts", "TO:<v@out.test@mx.ours.test>", false, 501},
+                             {"Port", "TO:<u@ok.test:25>", false, 501},
+                             {"Slash", "TO:<u@ok.test/..>", false, 501},
+                             {"ShortIp", "TO:<u@127.1>", false, 501},
+                             {"NumberIp", "TO:<u@2130706433>", false, 501},
+                             {"HexLiteral", "TO:<u@[0x7f.1]>", false, 501},
+                         }),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 TEST(RcptArguments, BarePostmaster) {
   const auto parsed = ParseRcpt("TO:<Postmaster>", false);

@@ -16,10 +16,7 @@ using State = ServerSession::State;
 
 const std::string kEnvelope = "MAIL FROM:<alice@ours.test>\r\nRCPT TO:<r@ok.test>\r\n";
 
-
-void Open(ServerDialogue& client) {
-  ASSERT_EQ(client.Send("EHLO c.test\r\n" + kEnvelope), (Codes{250, 250, 250}));
-}
+void Open(ServerDialogue& client) { ASSERT_EQ(client.Send("EHLO c.test\r\n" + kEnvelope), (Codes{250, 250, 250})); }
 
 TEST(ServerData, DeliversWhatWasSent) {
   ServerDialogue client(Trusted());
@@ -111,13 +108,17 @@ TEST(ServerData, EndlessMessageEndsTheSession) {
 
 // S01: one policy for every spelling that another server might take for the end of the data.
 TEST(ServerSmuggling, OneRefusalAndNothingRun) {
-  const std::string kTail =
-      "MAIL FROM:<x@evil.test>\r\nRCPT TO:<v@ok.test>\r\nDATA\r\nSubject: smug\r\n\r\nx\r\n.\r\n";
-  const std::string kSpellings[] = {"\n.\n",     "\n.\r",
-                                    "\r.\n",     "\r.\r",
-                                    "\n.\r\n",   "\r.\r\n",
-                                    "\r\n.\n",   "\r\n.\r",
-                                    std::string("\r\n\0.\r\n", 6), std::string("\r\n.\0\r\n", 6),
+  const std::string kTail = "MAIL FROM:<x@evil.test>\r\nRCPT TO:<v@ok.test>\r\nDATA\r\nSubject: smug\r\n\r\nx\r\n.\r\n";
+  const std::string kSpellings[] = {"\n.\n",
+                                    "\n.\r",
+                                    "\r.\n",
+                                    "\r.\r",
+                                    "\n.\r\n",
+                                    "\r.\r\n",
+                                    "\r\n.\n",
+                                    "\r\n.\r",
+                                    std::string("\r\n\0.\r\n", 6),
+                                    std::string("\r\n.\0\r\n", 6),
                                     "\r\n.\r\r\n"};
   for (const std::string& q : kSpellings) {
     for (std::size_t step : {1u, 3u, 10'000u}) {
@@ -191,24 +192,36 @@ INSTANTIATE_TEST_SUITE_P(
     testing::ValuesIn<ChunkCase>({
         {"OneChunk", kEnvelope + "BDAT 8 LAST\r\n.\r\nabc\r\nNOOP\r\n", {250, 250, 250, 250}, {".\r\nabc\r\n"}},
         {"WrongCountIsAnError", kEnvelope + "BDAT 3\r\na\r\n\r\nRSET\r\n", {250, 250, 250, 500, 250}, {}},
-        {"ChunksAndAnEmptyLast", kEnvelope + "BDAT 2\r\nabBDAT 3\r\nc\r\nBDAT 0 LAST\r\n", {250, 250, 250, 250, 250},
+        {"ChunksAndAnEmptyLast",
+         kEnvelope + "BDAT 2\r\nabBDAT 3\r\nc\r\nBDAT 0 LAST\r\n",
+         {250, 250, 250, 250, 250},
          {"abc\r\n"}},
         {"CrlfAcrossChunks", kEnvelope + "BDAT 2\r\na\rBDAT 1 LAST\r\n\n", {250, 250, 250, 250}, {"a\r\n"}},
         {"LastLineEndIsAdded", kEnvelope + "BDAT 3 LAST\r\nabc", {250, 250, 250}, {"abc\r\n"}},
         {"BareLf", kEnvelope + "BDAT 4 LAST\r\na\nb\nNOOP\r\n", {250, 250, 550, 250}, {}},
         {"Nul", kEnvelope + std::string("BDAT 3 LAST\r\na\0b", 16), {250, 250, 550}, {}},
-        {"TwoMails", kEnvelope + "BDAT 1 LAST\r\na" + kEnvelope + "BDAT 1 LAST\r\nb", {250, 250, 250, 250, 250, 250},
+        {"TwoMails",
+         kEnvelope + "BDAT 1 LAST\r\na" + kEnvelope + "BDAT 1 LAST\r\nb",
+         {250, 250, 250, 250, 250, 250},
          {"a\r\n", "b\r\n"}},
         {"BeforeMailItsOctetsAreDropped", "BDAT 6 LAST\r\nRSET\r\nNOOP\r\n", {503, 250}, {}},
-        {"BeforeRcptItsOctetsAreDropped", "MAIL FROM:<>\r\nBDAT 6\r\nRSET\r\nRCPT TO:<r@ok.test>\r\n", {250, 503, 250},
+        {"BeforeRcptItsOctetsAreDropped",
+         "MAIL FROM:<>\r\nBDAT 6\r\nRSET\r\nRCPT TO:<r@ok.test>\r\n",
+         {250, 503, 250},
          {}},
-        {"AllRcptRefused", "MAIL FROM:<>\r\nRCPT TO:<u@[127.0.0.1]>\r\nBDAT 6 LAST\r\nQUIT\r\nNOOP\r\n",
-         {250, 550, 503, 250}, {}},
+        {"AllRcptRefused",
+         "MAIL FROM:<>\r\nRCPT TO:<u@[127.0.0.1]>\r\nBDAT 6 LAST\r\nQUIT\r\nNOOP\r\n",
+         {250, 550, 503, 250},
+         {}},
         {"DataAfterBdat", kEnvelope + "BDAT 1\r\naDATA\r\nRSET\r\n", {250, 250, 250, 503, 250}, {}},
-        {"RcptAfterBdat", kEnvelope + "BDAT 1\r\naRCPT TO:<s@ok.test>\r\nBDAT 0 LAST\r\n", {250, 250, 250, 503, 250},
+        {"RcptAfterBdat",
+         kEnvelope + "BDAT 1\r\naRCPT TO:<s@ok.test>\r\nBDAT 0 LAST\r\n",
+         {250, 250, 250, 503, 250},
          {"a\r\n"}},
-        {"RsetDropsTheChunks", kEnvelope + "BDAT 1\r\naRSET\r\n" + kEnvelope + "BDAT 1 LAST\r\nb",
-         {250, 250, 250, 250, 250, 250, 250}, {"b\r\n"}},
+        {"RsetDropsTheChunks",
+         kEnvelope + "BDAT 1\r\naRSET\r\n" + kEnvelope + "BDAT 1 LAST\r\nb",
+         {250, 250, 250, 250, 250, 250, 250},
+         {"b\r\n"}},
         {"TooLargeIsDroppedToItsEnd",
          kEnvelope + "BDAT 900\r\n" + k900 + "\r\nBDAT 900\r\n" + k900 + "\r\nBDAT 2 LAST\r\nxxNOOP\r\n" + kEnvelope,
          {250, 250, 250, 552, 552, 250, 250, 250},

@@ -33,9 +33,9 @@ TEST_P(OpenRelay, IsRefusedAtRcpt) {
 
 TEST_P(OpenRelay, IsRefusedInOneSegment) {
   ServerDialogue client(Stranger());
-  const std::vector<int> codes = client.Send(absl::StrCat("HELO c.test\r\nMAIL FROM:", GetParam().sender,
-                                                          "\r\nRCPT TO:", GetParam().recipient,
-                                                          "\r\nDATA\r\nSubject: x\r\n\r\nx\r\n.\r\nQUIT\r\n"));
+  const std::vector<int> codes =
+      client.Send(absl::StrCat("HELO c.test\r\nMAIL FROM:", GetParam().sender, "\r\nRCPT TO:", GetParam().recipient,
+                               "\r\nDATA\r\nSubject: x\r\n\r\nx\r\n.\r\nQUIT\r\n"));
   ASSERT_GE(codes.size(), 5u);
   EXPECT_EQ(codes[2], 550);
   EXPECT_EQ(codes[3], 503);
@@ -58,32 +58,31 @@ TEST_P(OpenRelay, TrustedRecipientsStayWhatTheyAre) {
   EXPECT_EQ(absl::StrCat("<", address.local, "@", address.domain, ">"), GetParam().recipient);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Battery23, OpenRelay,
-    testing::ValuesIn<RelayCase>({
-        {"R01", "<>", "<v@out.test>"},
-        {"R02", "<s@out.test>", "<v@out.test>"},
-        {"R03", "<s@mx.ours.test>", "<v@out.test>"},
-        {"R04", "<s@[192.0.2.9]>", "<v@out.test>"},
-        {"R06", "<s@localhost>", "<v@out.test>"},
-        {"R07", "<alice@ours.test>", "<v@out.test>"},
-        {"R08", "<s@[192.0.2.9]>", "<v%out.test@mx.ours.test>"},
-        {"R09", "<s@[192.0.2.9]>", "<v%out.test@[192.0.2.9]>"},
-        {"R12", "<s@[192.0.2.9]>", "<v@out.test@mx.ours.test>"},
-        {"R14", "<s@[192.0.2.9]>", "<\"v@out.test\"@mx.ours.test>"},
-        {"R16", "<s@[192.0.2.9]>", "<@mx.ours.test:v@out.test>"},
-        {"R17", "<s@[192.0.2.9]>", "<@[192.0.2.9]:v@out.test>"},
-        {"R19", "<s@[192.0.2.9]>", "<out.test!v>"},
-        {"R20", "<s@[192.0.2.9]>", "<out.test!v@mx.ours.test>"},
-        {"R22", "<s@[192.0.2.9]>", "<v%out.test>"},
-        {"R24", "<s@[192.0.2.9]>", "<v@out.test.>"},
-        {"R27", "<s@[192.0.2.9]>", "v@out.test"},
-        {"R30", "<s@[192.0.2.9]>", "<postmaster>"},
-        {"Ourselves", "<>", "<alice@ours.test>"},
-        {"Nonsense", "<>", "<<>>"},
-        {"Utf8", "<>", "<\xc3\xbc@out.test>"},
-    }),
-    [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Battery23, OpenRelay,
+                         testing::ValuesIn<RelayCase>({
+                             {"R01", "<>", "<v@out.test>"},
+                             {"R02", "<s@out.test>", "<v@out.test>"},
+                             {"R03", "<s@mx.ours.test>", "<v@out.test>"},
+                             {"R04", "<s@[192.0.2.9]>", "<v@out.test>"},
+                             {"R06", "<s@localhost>", "<v@out.test>"},
+                             {"R07", "<alice@ours.test>", "<v@out.test>"},
+                             {"R08", "<s@[192.0.2.9]>", "<v%out.test@mx.ours.test>"},
+                             {"R09", "<s@[192.0.2.9]>", "<v%out.test@[192.0.2.9]>"},
+                             {"R12", "<s@[192.0.2.9]>", "<v@out.test@mx.ours.test>"},
+                             {"R14", "<s@[192.0.2.9]>", "<\"v@out.test\"@mx.ours.test>"},
+                             {"R16", "<s@[192.0.2.9]>", "<@mx.ours.test:v@out.test>"},
+                             {"R17", "<s@[192.0.2.9]>", "<@[192.0.2.9]:v@out.test>"},
+                             {"R19", "<s@[192.0.2.9]>", "<out.test!v>"},
+                             {"R20", "<s@[192.0.2.9]>", "<out.test!v@mx.ours.test>"},
+                             {"R22", "<s@[192.0.2.9]>", "<v%out.test>"},
+                             {"R24", "<s@[192.0.2.9]>", "<v@out.test.>"},
+                             {"R27", "<s@[192.0.2.9]>", "v@out.test"},
+                             {"R30", "<s@[192.0.2.9]>", "<postmaster>"},
+                             {"Ourselves", "<>", "<alice@ours.test>"},
+                             {"Nonsense", "<>", "<<>>"},
+                             {"Utf8", "<>", "<\xc3\xbc@out.test>"},
+                         }),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 // A dictionary of recipients ends the session; a relay tester's dozen does not.
 TEST(OpenRelay, TryingForEverEndsTheSession) {

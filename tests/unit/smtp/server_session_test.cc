@@ -30,9 +30,9 @@ TEST(ServerSession, GreetsOnce) {
 TEST(ServerSession, EhloNamesTheExtensions) {
   ServerDialogue client(Trusted());
   EXPECT_EQ(client.Send(kHello), std::vector<int>{250});
-  EXPECT_EQ(client.lines(), (std::vector<std::string>{"250-mx.ours.test", "250-PIPELINING", "250-SIZE 26214400",
-                                                      "250-8BITMIME", "250-SMTPUTF8", "250-CHUNKING",
-                                                      "250 ENHANCEDSTATUSCODES"}));
+  EXPECT_EQ(client.lines(),
+            (std::vector<std::string>{"250-mx.ours.test", "250-PIPELINING", "250-SIZE 26214400", "250-8BITMIME",
+                                      "250-SMTPUTF8", "250-CHUNKING", "250 ENHANCEDSTATUSCODES"}));
   EXPECT_EQ(client.Send(kHello), std::vector<int>{250});
 }
 
@@ -100,17 +100,27 @@ INSTANTIATE_TEST_SUITE_P(
          {"EHLO c", "MAIL FROM:<>", "RCPT TO:<r@ok.test>", "RSET", "RCPT TO:<r@ok.test>", "MAIL FROM:<>"},
          {250, 250, 250, 250, 503, 250},
          State::kMail},
-        {"EhloEndsTheMail", {"EHLO c", "MAIL FROM:<>", "EHLO c", "RCPT TO:<r@ok.test>"}, {250, 250, 250, 503},
+        {"EhloEndsTheMail",
+         {"EHLO c", "MAIL FROM:<>", "EHLO c", "RCPT TO:<r@ok.test>"},
+         {250, 250, 250, 503},
          State::kReady},
-        {"BadEhloKeepsTheMail", {"EHLO c", "MAIL FROM:<>", "EHLO", "RCPT TO:<r@ok.test>"}, {250, 250, 501, 250},
+        {"BadEhloKeepsTheMail",
+         {"EHLO c", "MAIL FROM:<>", "EHLO", "RCPT TO:<r@ok.test>"},
+         {250, 250, 501, 250},
          State::kRcpt},
         {"RsetBeforeHello", {"RSET", "MAIL FROM:<>"}, {250, 503}, State::kGreeted},
         {"RefusedMailKeepsState", {"EHLO c", "MAIL FROM:<a@b", "MAIL FROM:<a@b.test>"}, {250, 501, 250}, State::kMail},
-        {"RefusedRcptKeepsState", {"EHLO c", "MAIL FROM:<>", "RCPT TO:<>", "RCPT TO:<x@[10.0.0.1]>"},
-         {250, 250, 501, 550}, State::kMail},
-        {"AllRcptRefusedLeavesNoData", {"EHLO c", "MAIL FROM:<>", "RCPT TO:<u@[127.0.0.1]>", "DATA"},
-         {250, 250, 550, 503}, State::kMail},
-        {"BarePostmasterHasNoMailbox", {"EHLO c", "MAIL FROM:<>", "RCPT TO:<postmaster>"}, {250, 250, 550},
+        {"RefusedRcptKeepsState",
+         {"EHLO c", "MAIL FROM:<>", "RCPT TO:<>", "RCPT TO:<x@[10.0.0.1]>"},
+         {250, 250, 501, 550},
+         State::kMail},
+        {"AllRcptRefusedLeavesNoData",
+         {"EHLO c", "MAIL FROM:<>", "RCPT TO:<u@[127.0.0.1]>", "DATA"},
+         {250, 250, 550, 503},
+         State::kMail},
+        {"BarePostmasterHasNoMailbox",
+         {"EHLO c", "MAIL FROM:<>", "RCPT TO:<postmaster>"},
+         {250, 250, 550},
          State::kMail},
         {"AnyCase", {"ehlo c", "mAiL fRoM:<alice@ours.test>", "rcpt to:<r@ok.test>"}, {250, 250, 250}, State::kRcpt},
         {"NoopTakesAnything", {"NOOP  ", "NOOP x", "noop"}, {250, 250, 250}, State::kGreeted},
@@ -146,8 +156,8 @@ INSTANTIATE_TEST_SUITE_P(
          State::kRcpt},
         {"LiteralsAndTricksAreRefused",
          {"EHLO c", "MAIL FROM:<>", "RCPT TO:<u@[127.0.0.1]>", "RCPT TO:<u@[10.9.9.1]>", "RCPT TO:<u@[IPv6:::1]>",
-          "RCPT TO:<u@[IPv6:::ffff:127.0.0.1]>", "RCPT TO:<u@127.1>", "RCPT TO:<u@2130706433>",
-          "RCPT TO:<u@[0x7f.1]>", "RCPT TO:<u@ok.test:25>", "RCPT TO:<u@ok.test/..>"},
+          "RCPT TO:<u@[IPv6:::ffff:127.0.0.1]>", "RCPT TO:<u@127.1>", "RCPT TO:<u@2130706433>", "RCPT TO:<u@[0x7f.1]>",
+          "RCPT TO:<u@ok.test:25>", "RCPT TO:<u@ok.test/..>"},
          {250, 250, 550, 550, 550, 550, 501, 501, 501, 501, 501},
          State::kMail},
     }),
@@ -283,8 +293,9 @@ TEST(ServerPolicy, RefusesAtEachStep) {
   EXPECT_EQ(gate.seen, "alice@ours.test");
   EXPECT_EQ(client.session().state(), State::kReady);
   gate.full = false;
-  EXPECT_EQ(client.Send(absl::StrCat(kMail, "RCPT TO:<x@no.test>\r\nRCPT TO:<x@[192.0.2.1]>\r\n"
-                                            "RCPT TO:<x@[192.0.2.2]>\r\n",
+  EXPECT_EQ(client.Send(absl::StrCat(kMail,
+                                     "RCPT TO:<x@no.test>\r\nRCPT TO:<x@[192.0.2.1]>\r\n"
+                                     "RCPT TO:<x@[192.0.2.2]>\r\n",
                                      kRcpt, "DATA\r\n", "RSET\r\n")),
             (std::vector<int>{250, 550, 250, 550, 250, 451, 250}));
 }
