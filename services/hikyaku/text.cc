@@ -82,7 +82,7 @@ std::string Table::ToString() const {
   return out;
 }
 
-std::string FormatTime(absl::Time time) { return absl::FormatTime("%Y-%m-%d %H:%M:%SZ", time, absl::UTCTimeZone()); }
+std::string TimeText(absl::Time time) { return absl::FormatTime("%Y-%m-%d %H:%M:%SZ", time, absl::UTCTimeZone()); }
 
 std::string FormatSpan(absl::Duration span) {
   if (span < absl::Seconds(1)) return absl::StrCat(absl::ToInt64Milliseconds(span), "ms");

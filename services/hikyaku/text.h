@@ -32,7 +32,7 @@ class Table {
 };
 
 // "2026-01-02 03:04:05Z", to the second.
-std::string FormatTime(absl::Time time);
+std::string TimeText(absl::Time time);
 
 // "in 4m30s", "12s ago", "now": from `now` to `time`, in at most two units.
 std::string FormatRelative(absl::Time time, absl::Time now);

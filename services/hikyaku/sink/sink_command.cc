@@ -138,8 +138,9 @@ void AddSink(CLI::App* parent, std::vector<Command>* commands) {
   CLI::App* app = parent->add_subcommand("sink", "A receiver for tests: scripted answers, saves and counts the mail");
   app->footer(Examples());
   const auto flags = std::make_shared<SinkFlags>();
-  app->add_option("--listen", flags->listen, "IP:PORT; may be given again; port 0 takes a free one");
-  app->add_option("--rule", flags->rules, "A rule, see below; may be given again");
+  app->add_option("--listen", flags->listen, "IP:PORT; may be given again; port 0 takes a free one")
+      ->allow_extra_args(false);
+  app->add_option("--rule", flags->rules, "A rule, see below; may be given again")->allow_extra_args(false);
   app->add_flag("--no-words", flags->no_words, "No meaning in local parts: only the rules count");
   app->add_option("--maildir", flags->keeper.maildir, "Save each mail here, byte for byte");
   app->add_option("--log", flags->keeper.log, "Append a line of JSON for each mail");
