@@ -21,9 +21,9 @@
 namespace hikyaku::mime {
 namespace {
 
-constexpr std::size_t kMaxAddressBytes = 320;     // RFC 5321 §4.5.3.1 allows 254; this only bounds a line.
-constexpr std::size_t kMaxIdBytes = 250;          // Message-ID and Content-ID.
-constexpr std::size_t kPartHeaderBytes = 512;     // For the reservation; a few parts may take more.
+constexpr std::size_t kMaxAddressBytes = 320;  // RFC 5321 §4.5.3.1 allows 254; this only bounds a line.
+constexpr std::size_t kMaxIdBytes = 250;       // Message-ID and Content-ID.
+constexpr std::size_t kPartHeaderBytes = 512;  // For the reservation; a few parts may take more.
 constexpr int kBoundaryTries = 5;
 
 absl::Status FieldError(absl::string_view path, absl::string_view what) {
@@ -43,8 +43,8 @@ absl::Status CheckText(absl::string_view path, absl::string_view text, std::size
   return absl::OkStatus();
 }
 
-// Visible characters without blanks, brackets and separators, but for what stands in a quoted local part. The grammar is
-// lib/address's; this makes sure that an address stays one address.
+// Visible characters without blanks, brackets and separators, but for what stands in a quoted local part. The grammar
+// is lib/address's; this makes sure that an address stays one address.
 bool IsOneAddress(absl::string_view address) {
   bool quoted = false;
   for (std::size_t i = 0; i < address.size(); ++i) {
@@ -91,7 +91,8 @@ absl::Status CheckHeaders(const MessageParts& parts) {
       return FieldError(path + ".name", "a header name is 1 to 76 visible ASCII characters without a colon");
     }
     if (IsReservedHeaderName(name)) {
-      return FieldError(path + ".name", absl::StrCat(name, " is written by the service and cannot be given as a header"));
+      return FieldError(path + ".name",
+                        absl::StrCat(name, " is written by the service and cannot be given as a header"));
     }
     const std::string lower = absl::AsciiStrToLower(name);
     const bool once_only = lower == "in-reply-to" || lower == "references";
@@ -131,8 +132,8 @@ struct FileLeaf {
 };
 
 struct Leaves {
-  std::vector<TextLeaf> texts;     // Plain text first (RFC 2046 §5.1.4: the best form last).
-  std::vector<FileLeaf> inlines;   // Those that stand beside the HTML.
+  std::vector<TextLeaf> texts;    // Plain text first (RFC 2046 §5.1.4: the best form last).
+  std::vector<FileLeaf> inlines;  // Those that stand beside the HTML.
   std::vector<FileLeaf> attached;
 };
 
@@ -321,8 +322,8 @@ class BodyWriter {
     return boundary;
   }
 
-  // "=_" occurs in no quoted-printable and no base64 body (RFC 2045 §6.7), so only 7bit bodies are searched. A sender of
-  // such a body cannot know the 128 bits; the search is for the case that their source is broken.
+  // "=_" occurs in no quoted-printable and no base64 body (RFC 2045 §6.7), so only 7bit bodies are searched. A sender
+  // of such a body cannot know the 128 bits; the search is for the case that their source is broken.
   absl::StatusOr<std::string> MakeBoundary() const {
     for (int i = 0; i < kBoundaryTries; ++i) {
       std::string boundary = absl::StrCat("=_", token_());
@@ -382,11 +383,24 @@ absl::StatusOr<std::string> BuildMessage(const MessageParts& parts) {
 }
 
 bool IsReservedHeaderName(absl::string_view name) {
-  constexpr std::array<absl::string_view, 18> kNames = {
-      "from",    "sender",   "reply-to",       "to",           "cc",          "bcc",
-      "subject", "date",     "message-id",     "mime-version", "return-path", "received",
-      "dkim-signature",      "domainkey-signature",            "authentication-results",
-      "received-spf",        "delivered-to",                   "apparently-to"};
+  constexpr std::array<absl::string_view, 18> kNames = {"from",
+                                                        "sender",
+                                                        "reply-to",
+                                                        "to",
+                                                        "cc",
+                                                        "bcc",
+                                                        "subject",
+                                                        "date",
+                                                        "message-id",
+                                                        "mime-version",
+                                                        "return-path",
+                                                        "received",
+                                                        "dkim-signature",
+                                                        "domainkey-signature",
+                                                        "authentication-results",
+                                                        "received-spf",
+                                                        "delivered-to",
+                                                        "apparently-to"};
   constexpr std::array<absl::string_view, 3> kPrefixes = {"content-", "arc-", "resent-"};
   return std::any_of(kNames.begin(), kNames.end(),
                      [&](absl::string_view reserved) { return absl::EqualsIgnoreCase(name, reserved); }) ||

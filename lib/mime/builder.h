@@ -1,7 +1,7 @@
 // Builds a whole RFC 5322 message from the parts that a client of the API names. Nothing that stands in a part can make
 // a header field, a line or a body part of its own.
 //
-// Source:     RFC 5322 §3.6 (fields), RFC 2045-2047, 2231 (MIME), 2183 (Content-Disposition), 2387 (related), 2046 §5.1.
+// Source:     RFC 5322 §3.6 (fields); RFC 2045, 2046, 2047, 2231 (MIME), 2183 (disposition), 2387 (related).
 // Non-goals:  the envelope and who may send as whom (lib/submission); the grammar of addresses (lib/address).
 // Threading:  pure, safe from every thread.
 #ifndef HIKYAKU_LIB_MIME_BUILDER_H_
@@ -23,7 +23,7 @@ namespace hikyaku::mime {
 
 struct Mailbox {
   std::string display_name;  // UTF-8; may be empty.
-  std::string address;       // local@domain, validated by lib/address, domain as A-label. Checked here again for safety.
+  std::string address;  // local@domain, validated by lib/address, domain as A-label. Checked here again for safety.
 };
 
 struct Attachment {
@@ -47,7 +47,7 @@ struct MessageParts {
   std::vector<Attachment> attachments;                       // In order; inline ones too.
   std::vector<std::pair<std::string, std::string>> headers;  // Further fields: name, UTF-8 text.
   absl::Time date;
-  std::string message_id;                                    // "<unique@host>".
+  std::string message_id;  // "<unique@host>".
   // Gives 128 random bits as hexadecimal digits, a new value at each call; called a few times at most.
   std::function<std::string()> boundary_token;
 };
@@ -55,8 +55,8 @@ struct MessageParts {
 inline constexpr std::size_t kMaxCustomHeaders = 500;
 inline constexpr std::size_t kMaxAttachments = 1000;
 inline constexpr std::size_t kMaxDisplayNameBytes = 512;
-inline constexpr std::size_t kMaxFilenameBytes = 255;             // What file systems take.
-inline constexpr std::size_t kMaxHeaderValueBytes = 16 * 1024;  // A subject, a custom header's value.
+inline constexpr std::size_t kMaxFilenameBytes = 255;                        // What file systems take.
+inline constexpr std::size_t kMaxHeaderValueBytes = std::size_t{16} * 1024;  // A subject, a custom header's value.
 
 // The complete message with CRLF line ends, 7-bit clean and without a line over 998 characters; only addresses that are
 // UTF-8 themselves bring UTF-8 into its header. Structure, where levels that hold one thing are left out:
@@ -70,7 +70,7 @@ inline constexpr std::size_t kMaxHeaderValueBytes = 16 * 1024;  // A subject, a 
 absl::StatusOr<std::string> BuildMessage(const MessageParts& parts);
 
 // Whether `name` is a header field that the service writes itself (or that would mislead the checks of a receiver), so
-// that a client may not give it as a custom header: From, Date, Received, Content-*, ARC-*, Resent-*, DKIM-Signature, ...
+// that a client may not give it as a custom header: From, Date, Received, Content-*, ARC-*, Resent-*, ...
 bool IsReservedHeaderName(absl::string_view name);
 
 // The field path and the description in the text of an error of BuildMessage. Path "" for any other status.

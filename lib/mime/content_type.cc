@@ -45,8 +45,8 @@ class Scanner {
     return TakeFront(size);
   }
 
-  // A quoted-string's content, or all up to the next blank or semicolon: unquoted boundaries with "=" or "/" in them are
-  // wrong and common.
+  // A quoted-string's content, or all up to the next blank or semicolon: unquoted boundaries with "=" or "/" in them
+  // are wrong and common.
   absl::StatusOr<std::string> TakeValue() {
     if (!Take('"')) {
       const std::size_t end = rest_.find_first_of("; \t\r\n");
@@ -115,8 +115,8 @@ absl::StatusOr<ContentType> ParseLeafContentType(absl::string_view value) {
   if (!printable) return absl::InvalidArgumentError("may hold printable ASCII characters only");
   ASSIGN_OR_RETURN(ContentType parsed, ParseContentType(value));
   if (parsed.type == "multipart" || parsed.type == "message") {
-    return absl::InvalidArgumentError(
-        absl::StrCat(parsed.type, "/", parsed.subtype, " is not allowed for a single part; use application/octet-stream"));
+    return absl::InvalidArgumentError(absl::StrCat(parsed.type, "/", parsed.subtype,
+                                                   " is not allowed for a single part; use application/octet-stream"));
   }
   for (std::size_t i = 0; i < parsed.parameters.size(); ++i) {
     const std::string& name = parsed.parameters[i].first;

@@ -15,8 +15,8 @@
 namespace hikyaku::mime {
 
 struct ContentType {
-  std::string type;     // Lower case: "text".
-  std::string subtype;  // Lower case: "plain".
+  std::string type;                                             // Lower case: "text".
+  std::string subtype;                                          // Lower case: "plain".
   std::vector<std::pair<std::string, std::string>> parameters;  // Names in lower case, values without their quotes.
 
   // The first value of that parameter (lower case), or "".
@@ -28,9 +28,9 @@ struct ContentType {
 // takes the part as application/octet-stream (RFC 2045 §5.2) or refuses it.
 absl::StatusOr<ContentType> ParseContentType(absl::string_view value);
 
-// Reads what a client of the API names as the type of one leaf part. Refused beside bad syntax (kInvalidArgument, with a
-// text for people): multipart/* and message/* , a boundary parameter, RFC 2231 names, a parameter named twice, anything
-// but printable ASCII, more than 500 bytes.
+// Reads what a client of the API names as the type of one leaf part. Refused beside bad syntax (kInvalidArgument, with
+// a text for people): multipart/* and message/* , a boundary parameter, RFC 2231 names, a parameter named twice,
+// anything but printable ASCII, more than 500 bytes.
 absl::StatusOr<ContentType> ParseLeafContentType(absl::string_view value);
 
 }  // namespace hikyaku::mime

@@ -37,7 +37,7 @@ struct Delimiter {
 Delimiter FindDelimiter(absl::string_view body, absl::string_view boundary, std::size_t from) {
   const std::string dashes = absl::StrCat("--", boundary);
   for (std::size_t at = body.find(dashes, from); at != absl::string_view::npos; at = body.find(dashes, at + 2)) {
-    if (at != 0 && body.substr(at - 2, 2) != "\r\n") continue;
+    if (at != 0 && !absl::EndsWith(body.substr(0, at), "\r\n")) continue;
     const std::size_t crlf = std::min(body.find("\r\n", at), body.size());
     absl::string_view rest = body.substr(at + dashes.size(), crlf - at - dashes.size());
     const bool closes = absl::StartsWith(rest, "--");
@@ -98,8 +98,8 @@ class Converter {
     Header(header, depth);
     if (header.Find("Content-Type") == nullptr) {
       // RFC 1428 §3 names the charset of text that came without one.
-      absl::StrAppend(out_, "Content-Type: text/plain; charset=",
-                      IsValidUtf8(header.body()) ? "utf-8" : "unknown-8bit", "\r\n");
+      absl::StrAppend(out_, "Content-Type: text/plain; charset=", IsValidUtf8(header.body()) ? "utf-8" : "unknown-8bit",
+                      "\r\n");
     }
     absl::StrAppend(out_, "Content-Transfer-Encoding: ", EncodingName(encoding), "\r\n\r\n");
     AppendEncoded(encoding, header.body(), out_);

@@ -16,8 +16,9 @@ namespace hikyaku::mime {
 inline constexpr int kMaxMultipartDepth = 20;
 
 // `message` with each 8-bit leaf part re-encoded (text as quoted-printable or base64, whichever is shorter; the rest as
-// base64), its Content-Transfer-Encoding and that of the multiparts around it set accordingly. Parts that are 7-bit keep
-// their bytes. A message without MIME fields gets them. Any DKIM signature over the body breaks: convert, then sign.
+// base64), its Content-Transfer-Encoding and that of the multiparts around it set accordingly. Parts that are 7-bit
+// keep their bytes. A message without MIME fields gets them. Any DKIM signature over the body breaks: convert, then
+// sign.
 //
 // Errors: kFailedPrecondition when it cannot be done without harm; the text says why, the caller bounces with 5.6.3:
 // 8-bit in a header, in a signed or encrypted multipart, in message/*, beside the parts of a multipart, in a part that

@@ -13,10 +13,10 @@
 namespace hikyaku::mime {
 namespace {
 
-constexpr std::size_t kBase64Line = 76;                          // RFC 2045 §6.8.
+constexpr std::size_t kBase64Line = 76;  // RFC 2045 §6.8.
 constexpr std::size_t kBase64LineBytes = kBase64Line / 4 * 3;
-constexpr std::size_t kQuotedLine = 75;                          // RFC 2045 §6.7 (5): 76 with the "=" of a soft break.
-constexpr std::size_t kPlainLine = 78;                           // RFC 5322 §2.1.1: what a line should not pass.
+constexpr std::size_t kQuotedLine = 75;  // RFC 2045 §6.7 (5): 76 with the "=" of a soft break.
+constexpr std::size_t kPlainLine = 78;   // RFC 5322 §2.1.1: what a line should not pass.
 constexpr char kBase64Digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 constexpr char kHexDigits[] = "0123456789ABCDEF";
 constexpr absl::string_view kCrlf = "\r\n";
@@ -90,12 +90,9 @@ bool DecodeQuotedLine(absl::string_view line, std::string* out) {
 
 absl::string_view EncodingName(Encoding encoding) {
   switch (encoding) {
-    case Encoding::k7Bit:
-      return "7bit";
-    case Encoding::kQuotedPrintable:
-      return "quoted-printable";
-    case Encoding::kBase64:
-      return "base64";
+    case Encoding::k7Bit: return "7bit";
+    case Encoding::kQuotedPrintable: return "quoted-printable";
+    case Encoding::kBase64: return "base64";
   }
   return "7bit";
 }
@@ -122,15 +119,9 @@ Encoding ChooseEncoding(absl::string_view text) {
 
 void AppendEncoded(Encoding encoding, absl::string_view bytes, std::string* out) {
   switch (encoding) {
-    case Encoding::k7Bit:
-      out->append(bytes.data(), bytes.size());
-      return;
-    case Encoding::kQuotedPrintable:
-      AppendQuotedPrintable(bytes, out);
-      return;
-    case Encoding::kBase64:
-      AppendBase64(bytes, out);
-      return;
+    case Encoding::k7Bit: out->append(bytes.data(), bytes.size()); return;
+    case Encoding::kQuotedPrintable: AppendQuotedPrintable(bytes, out); return;
+    case Encoding::kBase64: AppendBase64(bytes, out); return;
   }
 }
 
@@ -250,9 +241,8 @@ std::string FormatDate(absl::Time time) {
   constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                      "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
   const absl::CivilSecond at = absl::ToCivilSecond(time, absl::UTCTimeZone());
-  return absl::StrFormat("%s, %02d %s %04d %02d:%02d:%02d +0000",
-                         kDays[static_cast<int>(absl::GetWeekday(at))], at.day(), kMonths[at.month() - 1], at.year(),
-                         at.hour(), at.minute(), at.second());
+  return absl::StrFormat("%s, %02d %s %04d %02d:%02d:%02d +0000", kDays[static_cast<int>(absl::GetWeekday(at))],
+                         at.day(), kMonths[at.month() - 1], at.year(), at.hour(), at.minute(), at.second());
 }
 
 }  // namespace hikyaku::mime

@@ -74,7 +74,8 @@ std::size_t QSize(absl::string_view text) {
 
 std::size_t BSize(std::size_t bytes) { return (bytes + 2) / 3 * 4; }
 
-// The longest start of `text` that is whole characters and takes at most `room` in the encoding; one character at least.
+// The longest start of `text` that is whole characters and takes at most `room` in the encoding; one character at
+// least.
 std::size_t TakeFitting(absl::string_view text, bool use_q, std::size_t room) {
   std::size_t taken = 0;
   std::size_t q_size = 0;

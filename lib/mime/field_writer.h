@@ -54,8 +54,8 @@ class FieldWriter {
   void Fold();
 
   std::string* out_;
-  std::size_t column_;       // Characters on the current line.
-  std::size_t limit_;        // Where the current line folds.
+  std::size_t column_;  // Characters on the current line.
+  std::size_t limit_;   // Where the current line folds.
   bool has_words_ = false;
 };
 

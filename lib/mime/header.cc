@@ -70,7 +70,8 @@ absl::StatusOr<HeaderFields> HeaderFields::Parse(absl::string_view message) {
     }
     if (const char* what = BadByte(line)) return Bad(line_number, what);
     if (line[0] == ' ' || line[0] == '\t') {
-      if (header.fields_.empty()) return Bad(line_number, "continues a field (starts with a space), but none precedes it");
+      if (header.fields_.empty())
+        return Bad(line_number, "continues a field (starts with a space), but none precedes it");
       HeaderField& field = header.fields_.back();
       field.raw = absl::string_view(field.raw.data(), message.data() + next - field.raw.data());
       field.value = absl::string_view(field.value.data(), message.data() + end - field.value.data());
@@ -81,8 +82,8 @@ absl::StatusOr<HeaderFields> HeaderFields::Parse(absl::string_view message) {
       if (header.fields_.size() == kMaxFields) {
         return absl::InvalidArgumentError(absl::StrCat("the header has more than ", kMaxFields, " fields"));
       }
-      header.fields_.push_back({line.substr(0, name_length), line.substr(name_length + 1),
-                                message.substr(at, next - at)});
+      header.fields_.push_back(
+          {line.substr(0, name_length), line.substr(name_length + 1), message.substr(at, next - at)});
     }
     at = next;
   }

@@ -17,7 +17,7 @@ namespace hikyaku::mime {
 
 // More fields, or a larger header, is an attack or a loop; the largest seen in ordinary mail are a tenth of this.
 inline constexpr std::size_t kMaxFields = 1000;
-inline constexpr std::size_t kMaxHeaderBytes = 256 * 1024;
+inline constexpr std::size_t kMaxHeaderBytes = std::size_t{256} * 1024;
 
 // RFC 5322 §2.1.1: a line holds at most 998 characters, CRLF not counted; 78 is what one should not pass.
 inline constexpr std::size_t kMaxLine = 998;

@@ -56,8 +56,7 @@ absl::StatusOr<std::vector<address::Address>> ReadFrom(const HeaderFields& heade
     return absl::InvalidArgumentError(count == 0 ? "the header has no From field"
                                                  : "the header has more than one From field");
   }
-  const absl::StatusOr<std::vector<address::Mailbox>> mailboxes =
-      address::ParseMailboxList(header.Find("From")->value);
+  const absl::StatusOr<std::vector<address::Mailbox>> mailboxes = address::ParseMailboxList(header.Find("From")->value);
   if (!mailboxes.ok()) {
     return absl::InvalidArgumentError(absl::StrCat("the From field cannot be read: ", mailboxes.status().message()));
   }

@@ -2,8 +2,8 @@
 // form, complete its header, remove what must not travel. The body is never changed and, when nothing is removed, not
 // even moved.
 //
-// Source:     RFC 5321 §2.3.8 (CRLF only), §4.4 (trace), §6.3 (loops); RFC 6409 §8 (Date, Message-ID, Bcc); RFC 5322 §3.6.
-// Non-goals:  identity of the From address against the login (lib/submission); DKIM; 8-bit to 7-bit (downgrade.h).
+// Source:     RFC 5321 §2.3.8 (CRLF only), §4.4 (trace), §6.3 (loops); RFC 6409 §8 (Date, Message-ID); RFC 5322 §3.6.
+// Non-goals:  the From address against the login (lib/submission); DKIM; from 8-bit to 7-bit (downgrade.h).
 // Threading:  pure, safe from every thread.
 #ifndef HIKYAKU_LIB_MIME_SUBMITTED_H_
 #define HIKYAKU_LIB_MIME_SUBMITTED_H_
@@ -41,15 +41,15 @@ struct Prepared {
   std::string Assemble() &&;
 };
 
-// Checks and completes `message`, the bytes after dot-unstuffing, header and body with CRLF line ends. (A raw message of
-// the API may have LF alone: without any CR in it, pass it through NormalizeNewlines first.)
+// Checks and completes `message`, the bytes after dot-unstuffing, header and body with CRLF line ends. (A raw message
+// of the API may have LF alone: without any CR in it, pass it through NormalizeNewlines first.)
 //
 // Errors, with a text for the sender:
 //   kInvalidArgument     A bare CR or LF anywhere; a line over 998 characters (RFC 5322 §2.1.1: it is refused, not
-//                        wrapped, because wrapping would break signatures); in the header: a NUL, text that is not UTF-8, a
-//                        line without a colon, a first line that continues, too many fields or bytes (header.h); no From
-//                        field, more than one, or one without an address.          Refuse: 550 5.6.0.
-//   kFailedPrecondition  max_received or more Received fields.                       Refuse: 554 5.4.6.
+//                        wrapped, because wrapping would break signatures); in the header: a NUL, text that is not
+//                        UTF-8, a line without a colon, a first line that continues, too many fields or bytes
+//                        (header.h); no From field, more than one, or one without an address.  Refuse: 550 5.6.0.
+//   kFailedPrecondition  max_received or more Received fields.  Refuse: 554 5.4.6.
 absl::StatusOr<Prepared> PrepareSubmitted(std::string message, const SubmitOptions& options);
 
 }  // namespace hikyaku::mime

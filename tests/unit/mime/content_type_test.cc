@@ -29,7 +29,8 @@ TEST(ParseContentTypeRfc2045Section51, ReadsWhatMailHolds) {
       {"Folded", "a/b;\r\n\tboundary=\"x\";\r\n y=z", "a/b;boundary=[x];y=[z]"},
       {"Comments", "a/b (c (d) \\) e) ; x=y (z)", "a/b;x=[y]"},
       {"TrailingSemicolon", "a/b;", "a/b"},
-      {"BoundaryWithoutQuotes", "multipart/mixed; boundary=----=_Part/0?1", "multipart/mixed;boundary=[----=_Part/0?1]"},
+      {"BoundaryWithoutQuotes", "multipart/mixed; boundary=----=_Part/0?1",
+       "multipart/mixed;boundary=[----=_Part/0?1]"},
       {"FoldInsideQuotes", "a/b; x=\"c\r\n d\"", "a/b;x=[c d]"},
       {"Empty", "", "error"},
       {"NoSubtype", "text", "error"},
@@ -65,8 +66,9 @@ TEST(ParseLeafContentTypeTest, RefusesWhatCouldNest) {
 }
 
 TEST(ParseLeafContentTypeTest, TakesOrdinaryTypes) {
-  for (const char* good : {"application/pdf", "text/calendar; method=REQUEST; charset=\"utf-8\"",
-                           "application/vnd.openxmlformats-officedocument.wordprocessingml.document", "image/svg+xml"}) {
+  for (const char* good :
+       {"application/pdf", "text/calendar; method=REQUEST; charset=\"utf-8\"",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document", "image/svg+xml"}) {
     EXPECT_TRUE(ParseLeafContentType(good).ok()) << good;
   }
 }

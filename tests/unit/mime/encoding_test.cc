@@ -89,8 +89,8 @@ TEST(QuotedPrintableRfc2045Section67, KnownAnswers) {
 
 TEST(QuotedPrintableRfc2045Section67, AnyBytesComeBackAndNoLineIsRisky) {
   std::mt19937 random(1);
-  const std::vector<std::string> pieces = {"\r\n", "\r",   "\n", " ",        "\t",       ".",   "=",
-                                           "From ", "\xc3\xbc", "a", "aaaaaaaaaaaaaa", "-- ", std::string(1, '\0')};
+  const std::vector<std::string> pieces = {
+      "\r\n", "\r", "\n", " ", "\t", ".", "=", "From ", "\xc3\xbc", "a", "aaaaaaaaaaaaaa", "-- ", std::string(1, '\0')};
   for (int round = 0; round < 3000; ++round) {
     std::string text;
     for (int i = random() % 60; i > 0; --i) text += pieces[random() % pieces.size()];
@@ -130,7 +130,10 @@ TEST(ChooseEncodingTest, TakesTheLightestThatIsSafe) {
       {"FromInside", "a From b", Encoding::k7Bit},
       {"Nul", std::string("some text\0", 10), Encoding::kQuotedPrintable},
       {"BareLf", "some text\nmore text", Encoding::kQuotedPrintable},
-      {"GermanIsReadable", "Viele Gr\xc3\xbc\xc3\x9f""e und bis bald, alles Gute zum Geburtstag", Encoding::kQuotedPrintable},
+      {"GermanIsReadable",
+       "Viele Gr\xc3\xbc\xc3\x9f"
+       "e und bis bald, alles Gute zum Geburtstag",
+       Encoding::kQuotedPrintable},
       {"JapaneseIsShort", "\xe9\xa3\x9b\xe8\x84\x9a\xe9\xa3\x9b\xe8\x84\x9a", Encoding::kBase64},
   };
   for (const Case& c : cases) {
