@@ -40,7 +40,11 @@ void ConnectionPool::Put(std::unique_ptr<Connection> connection) {
 }
 
 awaitable<void> ConnectionPool::Sweep() {
-  while ((co_await net::Sleep(kSweepEvery)).ok()) Expire(clock_.Now() - options_.idle_limit);
+  for (;;) {
+    const absl::Status slept = co_await net::Sleep(kSweepEvery);  // g++ 12 breaks a co_await in a loop's condition.
+    if (!slept.ok()) break;
+    Expire(clock_.Now() - options_.idle_limit);
+  }
   closed_ = true;
   connections_.clear();
   idle_ = 0;

@@ -225,7 +225,11 @@ bool Worker::Impl::Stop(absl::Duration patience) {
   WaitUntilEmpty(kRecordLimit);
   control_.Cancel();
   control_.Wait();
-  for (const auto& session : Sessions()) session->Close();
+  for (const auto& link : links_) {
+    absl::MutexLock lock(&link->mutex);
+    if (link->session) link->session->Close();
+    link->session.reset();
+  }
   return quiet;
 }
 

@@ -39,7 +39,7 @@ struct WorkerOptions {
 
 class Worker {
  public:
-  // Takes leases at once. `shards`, `pool`, `resolver` and `clock` outlive the worker.
+  // Takes leases at once. `pool`, `resolver` and `clock` outlive the worker, `shards` outlive Stop.
   Worker(WorkerOptions options, std::vector<queue::Shard*> shards, Network network, net::IoPool& pool,
          dns::Resolver& resolver, Clock& clock);
 

@@ -60,6 +60,10 @@ awaitable<bool> Say(net::Stream& stream, std::string reply) {
     co_await net::Sleep(kForEver);
     co_return false;
   }
+  if (absl::StartsWith(reply, "slowly ")) {
+    co_await net::Sleep(absl::Milliseconds(100));
+    reply.erase(0, 7);
+  }
   const bool close = absl::EndsWith(reply, "|close");
   if (close) reply.resize(reply.size() - 6);
   reply += "\r\n";
