@@ -63,7 +63,8 @@ inline constexpr std::size_t kMaxHeaderValueBytes = std::size_t{16} * 1024;  // 
 //   mixed( related( alternative(text, html), inline...), attachments...)
 // Without text, HTML and attachments the body is empty.
 //
-// Errors: kInvalidArgument. The text is "<field path>: <what is wrong>" with the path as in the API: "subject",
+// Errors: kInternal when boundary_token gives what the text holds, again and again: it is not random. All others are
+// kInvalidArgument. The text is "<field path>: <what is wrong>" with the path as in the API: "subject",
 // "from.display_name", "to[3].address", "headers[2].name", "headers[2].value", "attachments[0].filename",
 // "attachments[0].content_type", "attachments[0].content_id", "text", "html", "message_id". The caller answers
 // INVALID_ARGUMENT with the two in a BadRequest (SplitFieldError).
