@@ -86,6 +86,7 @@ std::string TimeText(absl::Time time) { return absl::FormatTime("%Y-%m-%d %H:%M:
 
 std::string FormatSpan(absl::Duration span) {
   if (span < absl::Seconds(1)) return absl::StrCat(absl::ToInt64Milliseconds(span), "ms");
+  span = absl::Floor(span + absl::Milliseconds(500), absl::Seconds(1));
   const std::pair<absl::Duration, const char*> units[] = {
       {absl::Hours(24), "d"}, {absl::Hours(1), "h"}, {absl::Minutes(1), "m"}, {absl::Seconds(1), "s"}};
   std::string out;
