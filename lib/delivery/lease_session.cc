@@ -23,11 +23,9 @@ bool HeldLease::Withdraw() {
   return state_.compare_exchange_strong(expected, State::kOver);
 }
 
-std::shared_ptr<LeaseSession> LeaseSession::Open(queue::Shard& shard, std::string worker, std::uint32_t credits,
-                                                 OnHeld on_held) {
+std::shared_ptr<LeaseSession> LeaseSession::Open(queue::Shard& shard, std::string worker, OnHeld on_held) {
   std::shared_ptr<LeaseSession> session(new LeaseSession(std::move(on_held)));
   session->stream_ = shard.OpenLeases(std::move(worker), session.get());
-  session->stream_->Grant(credits);
   return session;
 }
 

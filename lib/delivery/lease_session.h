@@ -62,11 +62,12 @@ class LeaseSession : public queue::LeaseListener, public std::enable_shared_from
   // Called for each lease on the shard's thread; starts its attempt elsewhere.
   using OnHeld = std::function<void(std::shared_ptr<HeldLease>)>;
 
-  // Opens the stream and grants `credits`.
-  static std::shared_ptr<LeaseSession> Open(queue::Shard& shard, std::string worker, std::uint32_t credits,
-                                            OnHeld on_held);
+  // Opens the stream; nothing comes before Grant.
+  static std::shared_ptr<LeaseSession> Open(queue::Shard& shard, std::string worker, OnHeld on_held);
 
   ~LeaseSession() override;
+
+  void Grant(std::uint32_t leases) { stream_->Grant(leases); }
 
   // Returns when the stream has ended (ok), or the task is cancelled; renews the leases meanwhile. One caller.
   awaitable<absl::Status> WaitForEnd();

@@ -137,10 +137,13 @@ awaitable<void> Worker::Impl::KeepStream(Link& link) {
 }
 
 std::shared_ptr<LeaseSession> Worker::Impl::OpenStream(Link& link) {
-  auto session = LeaseSession::Open(*link.shard, options_.name, CreditsPerShard(),
+  auto session = LeaseSession::Open(*link.shard, options_.name,
                                     [this](std::shared_ptr<HeldLease> held) { OnHeld(std::move(held)); });
-  absl::MutexLock lock(&link.mutex);
-  link.session = session;
+  {
+    absl::MutexLock lock(&link.mutex);
+    link.session = session;
+  }
+  session->Grant(CreditsPerShard());
   return session;
 }
 

@@ -92,7 +92,8 @@ TEST_F(WorkerTest, HoldsNoMoreLeasesThanItsConcurrency) {
   mx_->On("", {"hang"});
   Start({&shard});
   for (int i = 1; i <= 20; ++i) shard.Offer(Mail(i));
-  while (shard.handed_out() < 3) absl::SleepFor(absl::Milliseconds(1));
+  while (worker_->in_flight() < 3) absl::SleepFor(absl::Milliseconds(1));
+  absl::SleepFor(absl::Milliseconds(20));  // Nothing to wait for: no more must come.
   EXPECT_EQ(shard.handed_out(), 3u);
   EXPECT_EQ(worker_->in_flight(), 3u);
 }
