@@ -39,8 +39,8 @@ struct Metrics {
   metrics::Counter& refused = Connections("refused");
   metrics::Counter& reused = metrics::DeclareCounter("hikyaku_delivery_connections_reused_total",
                                                      "Times that a kept connection took another message.");
-  metrics::Counter& stale = metrics::DeclareCounter(
-      "hikyaku_delivery_connections_stale_total", "Kept connections that the peer had closed when they were needed.");
+  metrics::Counter& stale = metrics::DeclareCounter("hikyaku_delivery_connections_stale_total",
+                                                    "Kept connections that the peer had closed when they were needed.");
 };
 
 Metrics& Count() {
@@ -144,8 +144,8 @@ awaitable<std::unique_ptr<Connection>> Attempt::Dial(const PlannedHost& host, st
     co_return nullptr;
   }
   ++sessions_;
-  auto connection = std::make_unique<Connection>(std::move(key), *std::move(stream), env_.options.helo,
-                                                 env_.options.timeouts);
+  auto connection =
+      std::make_unique<Connection>(std::move(key), *std::move(stream), env_.options.helo, env_.options.timeouts);
   co_await connection->Open();
   if (!NoteOpened(*connection)) connection.reset();
   co_return connection;
@@ -288,7 +288,8 @@ smtp::Outgoing Attempt::MakeOutgoing(const Chunk& chunk, const smtp::Extensions&
   smtp::Outgoing mail;
   mail.sender = envelope.sender();
   mail.recipients.reserve(chunk.size());
-  for (const std::size_t i : chunk) mail.recipients.push_back(lease_.delivery.recipients(static_cast<int>(i)).address());
+  for (const std::size_t i : chunk)
+    mail.recipients.push_back(lease_.delivery.recipients(static_cast<int>(i)).address());
   const std::string& body = BodyFor(extensions);
   mail.body = body;
   mail.needs_8bit = envelope.eight_bit() && &body == lease_.body.get();

@@ -33,11 +33,11 @@ namespace hikyaku::delivery {
 
 // Fixed for the life of the worker.
 struct AttemptOptions {
-  std::string helo;                          // What EHLO says.
+  std::string helo;  // What EHLO says.
   OwnHost own;
   std::size_t recipients_per_transaction = 100;
   smtp::ClientTimeouts timeouts;
-  std::vector<address::IpAddress> sources;   // To send from, in turn; empty: the kernel's choice.
+  std::vector<address::IpAddress> sources;  // To send from, in turn; empty: the kernel's choice.
 };
 
 // Replaced as a whole when the configuration is loaded again; an attempt keeps the one that it began with.
@@ -129,7 +129,7 @@ class Attempt {
   Plan plan_;
   int sessions_ = 0;
   bool begun_ = false;
-  bool stopping_ = false;        // A wait ended with kCancelled.
+  bool stopping_ = false;  // A wait ended with kCancelled.
   bool met_ourselves_ = false;
   std::vector<Recipient> recipients_;
   std::vector<outcome::Outcome> final_;

@@ -14,11 +14,11 @@ using outcome::Kind;
 using outcome::Outcome;
 
 metrics::Counter& Recipients(const std::string& result) {
-  return metrics::DeclareCounter(
-      "hikyaku_delivery_attempts_total",
-      "Recipients whose attempt ended, by result: delivered, deferred (tried again), bounced (never will be), ambiguous "
-      "(deferred, but the host may have taken the mail: a later try may duplicate it).",
-      {{"result", result}});
+  return metrics::DeclareCounter("hikyaku_delivery_attempts_total",
+                                 "Recipients whose attempt ended, by result: delivered, deferred (tried again), "
+                                 "bounced (never will be), ambiguous "
+                                 "(deferred, but the host may have taken the mail: a later try may duplicate it).",
+                                 {{"result", result}});
 }
 
 struct Metrics {
@@ -28,8 +28,8 @@ struct Metrics {
   metrics::Counter& ambiguous = Recipients("ambiguous");
   metrics::Counter& lost = metrics::DeclareCounter(
       "hikyaku_delivery_lost_leases_total", "Attempts given up before the final dot because their lease was lost.");
-  metrics::Histogram& seconds = metrics::DeclareHistogram("hikyaku_delivery_seconds", "Time of one attempt.",
-                                                          metrics::LatencyBuckets());
+  metrics::Histogram& seconds =
+      metrics::DeclareHistogram("hikyaku_delivery_seconds", "Time of one attempt.", metrics::LatencyBuckets());
   metrics::Histogram& end_to_end = metrics::DeclareHistogram(
       "hikyaku_delivery_end_to_end_seconds", "From the acceptance of a mail to its delivery, for each recipient.",
       metrics::AgeBuckets());

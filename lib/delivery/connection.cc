@@ -36,9 +36,7 @@ Connection::Connection(ConnectionKey key, std::unique_ptr<net::Stream> stream, s
       timeouts_(timeouts),
       session_(std::move(helo)) {}
 
-awaitable<void> Connection::Open() {
-  co_await Drive(session_.Start(), nullptr);
-}
+awaitable<void> Connection::Open() { co_await Drive(session_.Start(), nullptr); }
 
 awaitable<bool> Connection::Transact(const smtp::Outgoing& mail, const LeaseGuard& lease) {
   ++messages;
@@ -67,14 +65,9 @@ awaitable<bool> Connection::Drive(Want want, const LeaseGuard* lease) {
         }
         want = co_await WriteOutput();
         break;
-      case Want::kRead:
-        want = co_await ReadReply(timeouts_.For(session_.step()));
-        break;
-      case Want::kClose:
-        Close();
-        co_return true;
-      case Want::kIdle:
-        co_return true;
+      case Want::kRead: want = co_await ReadReply(timeouts_.For(session_.step())); break;
+      case Want::kClose: Close(); co_return true;
+      case Want::kIdle: co_return true;
     }
   }
 }

@@ -41,7 +41,8 @@ class LeaseGuard {
  public:
   virtual ~LeaseGuard() = default;
 
-  // Right before the first transaction. False: the lease is gone, do not begin. After true, a stop waits for the attempt.
+  // Right before the first transaction. False: the lease is gone, do not begin. After true, a stop waits for the
+  // attempt.
   virtual bool Begin() = 0;
 
   // Right before the write after which the peer may take the mail.
@@ -61,8 +62,8 @@ class Connection {
   // session().refusal() or broke() tells why not.
   awaitable<void> Open();
 
-  // Makes one transaction; its result is in session(). False: the lease was lost before the end of the body was written.
-  // Then the connection is closed and nothing was delivered.
+  // Makes one transaction; its result is in session(). False: the lease was lost before the end of the body was
+  // written. Then the connection is closed and nothing was delivered.
   awaitable<bool> Transact(const smtp::Outgoing& mail, const LeaseGuard& lease);
 
   // Sends QUIT, waits for its answer within the limit, closes.
@@ -82,7 +83,7 @@ class Connection {
   bool cancelled() const { return lost_ == absl::StatusCode::kCancelled; }
 
   // Kept by the pool.
-  int messages = 0;      // Transactions made so far.
+  int messages = 0;  // Transactions made so far.
   absl::Time idle_since;
 
  private:

@@ -118,8 +118,7 @@ Outcome JudgeConnect(const absl::Status& why, absl::string_view remote) {
       return FromUs(Kind::kTransient, Scope::kHost, {4, 3, 5}, why.message(), remote);
     case absl::StatusCode::kPermissionDenied:
       return FromUs(Kind::kTransient, Scope::kHost, {4, 7, 1}, why.message(), remote);
-    default:
-      return FromUs(Kind::kTransient, Scope::kHost, {4, 4, 1}, why.message(), remote);
+    default: return FromUs(Kind::kTransient, Scope::kHost, {4, 4, 1}, why.message(), remote);
   }
 }
 
@@ -136,7 +135,8 @@ Outcome JudgeBroken(absl::string_view why, absl::string_view remote) {
 
 Outcome JudgeTooLarge(std::uint64_t size, std::uint64_t limit, absl::string_view remote) {
   return FromUs(Kind::kPermanent, Scope::kMessage, {5, 3, 4},
-                absl::StrCat("the message of ", size, " octets is larger than the ", limit, " that the host takes"), remote);
+                absl::StrCat("the message of ", size, " octets is larger than the ", limit, " that the host takes"),
+                remote);
 }
 
 Outcome JudgeNo8Bit(absl::string_view why, absl::string_view remote) {
@@ -145,13 +145,11 @@ Outcome JudgeNo8Bit(absl::string_view why, absl::string_view remote) {
 }
 
 Outcome JudgeNoSmtpUtf8(absl::string_view remote) {
-  return FromUs(Kind::kPermanent, Scope::kMessage, {5, 6, 7}, "the message needs SMTPUTF8, which the host does not offer",
-                remote);
+  return FromUs(Kind::kPermanent, Scope::kMessage, {5, 6, 7},
+                "the message needs SMTPUTF8, which the host does not offer", remote);
 }
 
-Outcome JudgeUnsendable(absl::string_view why) {
-  return FromUs(Kind::kPermanent, Scope::kMessage, {5, 1, 3}, why);
-}
+Outcome JudgeUnsendable(absl::string_view why) { return FromUs(Kind::kPermanent, Scope::kMessage, {5, 1, 3}, why); }
 
 std::vector<Judgement> JudgeTransaction(const smtp::TransactionResult& result, absl::string_view remote) {
   const bool mail_refused = result.mail && !result.mail->Positive();

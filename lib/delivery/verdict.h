@@ -3,8 +3,8 @@
 //
 // docs/failure.md is this file as a table; each of its rows is a row of verdict_test.cc.
 //
-// Source:     RFC 5321 §4.2.1, §4.5.3.1.10, §5.1; RFC 3463; RFC 7505; RFC 1870 §6; RFC 6152 §3; RFC 6531 §3.2; RFC 1047.
-// Threading:  pure functions.
+// Source:     RFC 5321 §4.2.1, §4.5.3.1.10, §5.1; RFC 3463; RFC 7505; RFC 1870 §6; RFC 6152 §3; RFC 6531 §3.2; RFC
+// 1047. Threading:  pure functions.
 //
 // Rules that hold everywhere:
 //   The basic code decides the class; an enhanced code of another class is only text.

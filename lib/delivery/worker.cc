@@ -86,7 +86,7 @@ class Worker::Impl {
   mutable absl::Mutex network_mutex_;
   std::shared_ptr<const Network> network_ ABSL_GUARDED_BY(network_mutex_);
 
-  net::TaskGroup control_;   // Streams, sweeping, QUIT: lives longer than the attempts.
+  net::TaskGroup control_;  // Streams, sweeping, QUIT: lives longer than the attempts.
   net::TaskGroup attempts_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::vector<std::unique_ptr<Link>> links_;
@@ -162,8 +162,8 @@ void Worker::Impl::OnHeld(std::shared_ptr<HeldLease> held) {
 Worker::Impl::Lane& Worker::Impl::ChooseLane(const std::string& domain) {
   const auto load = [](const std::unique_ptr<Lane>& lane) { return lane->in_flight.load(std::memory_order_relaxed); };
   const auto& home = lanes_[absl::HashOf(domain) % lanes_.size()];
-  const auto& idlest = *std::min_element(lanes_.begin(), lanes_.end(),
-                                         [&](const auto& a, const auto& b) { return load(a) < load(b); });
+  const auto& idlest =
+      *std::min_element(lanes_.begin(), lanes_.end(), [&](const auto& a, const auto& b) { return load(a) < load(b); });
   return load(home) > load(idlest) + kLaneSlack ? *idlest : *home;
 }
 

@@ -29,8 +29,8 @@
 namespace hikyaku::delivery {
 
 struct WorkerOptions {
-  std::string name;                // Told to the shards, for their logs: host and process.
-  std::size_t concurrency = 500;   // Leases held at once; split evenly over the shards, at least one each.
+  std::string name;               // Told to the shards, for their logs: host and process.
+  std::size_t concurrency = 500;  // Leases held at once; split evenly over the shards, at least one each.
   AttemptOptions attempt;
   PoolOptions pool;
   absl::Duration reopen_min = absl::Milliseconds(100);  // After a stream ended; doubles up to reopen_max.

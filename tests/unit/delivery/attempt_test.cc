@@ -223,7 +223,7 @@ struct Cell {
   const char* at;     // The command at mx1.
   const char* reply;  // What it answers, or does.
   const char* wanted;
-  bool second_host;   // mx2 was asked, and delivered.
+  bool second_host;  // mx2 was asked, and delivered.
 };
 
 class BrokenHost : public AttemptTest, public testing::WithParamInterface<Cell> {};
@@ -239,42 +239,41 @@ TEST_P(BrokenHost, IsJudged) {
   EXPECT_EQ(outcome.remote_host, cell.second_host ? "mx2.test [11.0.0.2]:25" : "mx1.test [11.0.0.1]:25");
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Cells, BrokenHost,
-    testing::ValuesIn<Cell>({
-        {"Greeting4xx", "", "450 busy", "delivered", true},
-        {"Greeting554", "", "554 no", "delivered", true},
-        {"Greeting421", "", "421 no|close", "delivered", true},
-        {"GreetingClose", "", "close", "delivered", true},
-        {"GreetingHang", "", "hang", "delivered", true},
-        {"GreetingNonsense", "", "SSH-2.0-x", "delivered", true},
-        {"Ehlo421", "EHLO", "421 4.3.2 no|close", "delivered", true},
-        {"Ehlo4xx", "EHLO", "450 no", "delivered", true},
-        {"Ehlo502FallsBackToHelo", "EHLO", "502 what", "delivered", false},
-        {"EhloClose", "EHLO", "close", "delivered", true},
-        {"EhloHang", "EHLO", "hang", "delivered", true},
-        {"Mail4xx", "MAIL", "451 4.3.0 later", "delivered", true},
-        {"Mail5xx", "MAIL", "550 5.7.1 no", "permanent", false},
-        {"Mail421", "MAIL", "421 4.3.2 bye|close", "delivered", true},
-        {"MailClose", "MAIL", "close", "delivered", true},
-        {"MailHang", "MAIL", "hang", "delivered", true},
-        {"Rcpt4xx", "RCPT", "450 4.2.1 later", "delivered", true},
-        {"Rcpt550", "RCPT", "550 5.1.1 no", "permanent", false},
-        {"Rcpt552", "RCPT", "552 5.5.3 too many", "delivered", true},
-        {"Rcpt421", "RCPT", "421 4.3.2 bye|close", "delivered", true},
-        {"RcptClose", "RCPT", "close", "delivered", true},
-        {"RcptHang", "RCPT", "hang", "delivered", true},
-        {"Data4xx", "DATA", "451 4.3.0 later", "delivered", true},
-        {"Data5xx", "DATA", "554 5.6.0 no", "permanent", false},
-        {"DataClose", "DATA", "close", "delivered", true},
-        {"DataHang", "DATA", "hang", "delivered", true},
-        {"Dot4xx", ".", "451 4.3.0 later", "delivered", true},
-        {"Dot5xx", ".", "554 5.6.0 no", "permanent", false},
-        {"Dot421", ".", "421 4.3.2 bye|close", "delivered", true},
-        {"DotCloseIsAmbiguous", ".", "close", "transient", false},
-        {"DotHangIsAmbiguous", ".", "hang", "transient", false},
-    }),
-    [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Cells, BrokenHost,
+                         testing::ValuesIn<Cell>({
+                             {"Greeting4xx", "", "450 busy", "delivered", true},
+                             {"Greeting554", "", "554 no", "delivered", true},
+                             {"Greeting421", "", "421 no|close", "delivered", true},
+                             {"GreetingClose", "", "close", "delivered", true},
+                             {"GreetingHang", "", "hang", "delivered", true},
+                             {"GreetingNonsense", "", "SSH-2.0-x", "delivered", true},
+                             {"Ehlo421", "EHLO", "421 4.3.2 no|close", "delivered", true},
+                             {"Ehlo4xx", "EHLO", "450 no", "delivered", true},
+                             {"Ehlo502FallsBackToHelo", "EHLO", "502 what", "delivered", false},
+                             {"EhloClose", "EHLO", "close", "delivered", true},
+                             {"EhloHang", "EHLO", "hang", "delivered", true},
+                             {"Mail4xx", "MAIL", "451 4.3.0 later", "delivered", true},
+                             {"Mail5xx", "MAIL", "550 5.7.1 no", "permanent", false},
+                             {"Mail421", "MAIL", "421 4.3.2 bye|close", "delivered", true},
+                             {"MailClose", "MAIL", "close", "delivered", true},
+                             {"MailHang", "MAIL", "hang", "delivered", true},
+                             {"Rcpt4xx", "RCPT", "450 4.2.1 later", "delivered", true},
+                             {"Rcpt550", "RCPT", "550 5.1.1 no", "permanent", false},
+                             {"Rcpt552", "RCPT", "552 5.5.3 too many", "delivered", true},
+                             {"Rcpt421", "RCPT", "421 4.3.2 bye|close", "delivered", true},
+                             {"RcptClose", "RCPT", "close", "delivered", true},
+                             {"RcptHang", "RCPT", "hang", "delivered", true},
+                             {"Data4xx", "DATA", "451 4.3.0 later", "delivered", true},
+                             {"Data5xx", "DATA", "554 5.6.0 no", "permanent", false},
+                             {"DataClose", "DATA", "close", "delivered", true},
+                             {"DataHang", "DATA", "hang", "delivered", true},
+                             {"Dot4xx", ".", "451 4.3.0 later", "delivered", true},
+                             {"Dot5xx", ".", "554 5.6.0 no", "permanent", false},
+                             {"Dot421", ".", "421 4.3.2 bye|close", "delivered", true},
+                             {"DotCloseIsAmbiguous", ".", "close", "transient", false},
+                             {"DotHangIsAmbiguous", ".", "hang", "transient", false},
+                         }),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 // BATTERY D08: finally transient.
 TEST_F(AttemptTest, EveryGreeting554IsTransient) {

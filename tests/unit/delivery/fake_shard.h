@@ -46,9 +46,15 @@ class FakeShard : public queue::Shard {
   }
 
   // Until each holds, for at most 10 s.
-  bool WaitForVerdicts(std::size_t count) { return Wait([&] { return verdicts_.size() >= count; }); }
-  bool WaitForRenewals(int count) { return Wait([&] { return renewals_ >= count; }); }
-  bool WaitForStreams(int count) { return Wait([&] { return streams_ >= count && credits_ > 0; }); }
+  bool WaitForVerdicts(std::size_t count) {
+    return Wait([&] { return verdicts_.size() >= count; });
+  }
+  bool WaitForRenewals(int count) {
+    return Wait([&] { return renewals_ >= count; });
+  }
+  bool WaitForStreams(int count) {
+    return Wait([&] { return streams_ >= count && credits_ > 0; });
+  }
 
   std::vector<internal::v1::Verdict> verdicts() { return Locked(verdicts_); }
   std::vector<std::uint64_t> given_back() { return Locked(given_back_); }

@@ -126,8 +126,10 @@ std::string FakePeer::Answer(const std::string& command) {
   std::string reply = "default";
   {
     absl::MutexLock lock(&mutex_);
-    if (command.empty()) ++connections_;
-    else if (command != ".") commands_.push_back(command);
+    if (command.empty())
+      ++connections_;
+    else if (command != ".")
+      commands_.push_back(command);
     watcher = watcher_;
     for (Rule& rule : rules_) {
       const bool matches = rule.prefix.empty() ? command.empty() : absl::StartsWith(command, rule.prefix);

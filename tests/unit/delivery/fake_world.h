@@ -24,10 +24,10 @@ class FakePeer {
  public:
   explicit FakePeer(std::vector<std::string> extensions = {}) : extensions_(std::move(extensions)) {}
 
-  // Commands that begin with `prefix` ("", the greeting, is one; "." the end of the body) are answered by the replies in
-  // turn, the last one again and again. A reply "close" closes without a word, "hang" is silence for ever, "default" as
-  // without a rule; one that begins with "slowly " comes after 100 ms, one that ends in "|close" closes after it. Later
-  // rules come first.
+  // Commands that begin with `prefix` ("", the greeting, is one; "." the end of the body) are answered by the replies
+  // in turn, the last one again and again. A reply "close" closes without a word, "hang" is silence for ever, "default"
+  // as without a rule; one that begins with "slowly " comes after 100 ms, one that ends in "|close" closes after it.
+  // Later rules come first.
   void On(const std::string& prefix, std::vector<std::string> replies);
 
   // Called for each command before its answer.

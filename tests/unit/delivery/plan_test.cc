@@ -19,9 +19,10 @@ awaitable<std::vector<std::string>> Exhaust(Plan& plan) {
   for (;;) {
     auto host = co_await plan.Next();
     if (!host.ok() || !host->has_value()) break;
-    hosts.push_back(absl::StrCat((*host)->name, " ", absl::StrJoin((*host)->endpoints, ",", [](std::string* out, const auto& e) {
-                                   absl::StrAppend(out, e.text());
-                                 })));
+    hosts.push_back(
+        absl::StrCat((*host)->name, " ", absl::StrJoin((*host)->endpoints, ",", [](std::string* out, const auto& e) {
+                       absl::StrAppend(out, e.text());
+                     })));
   }
   if (plan.trouble()) {
     hosts.push_back(absl::StrCat("! ", std::string(outcome::KindName(plan.trouble()->kind)), " ",
