@@ -47,11 +47,9 @@ absl::Status ForClient(absl::Status status) {
 // One message on its way to the shards. Lives in the callbacks that it waits for.
 class ShardAcceptor::Operation : public std::enable_shared_from_this<Operation> {
  public:
-  Operation(const Cluster* cluster, absl::Time now, absl::Duration lifetime, Mail mail, std::optional<Keyed> keyed,
-            AcceptDone done)
+  Operation(const Cluster* cluster, absl::Time now, Mail mail, std::optional<Keyed> keyed, AcceptDone done)
       : cluster_(*cluster),
         now_(now),
-        lifetime_(lifetime),
         mail_(std::move(mail)),
         keyed_(std::move(keyed)),
         done_(std::move(done)),
@@ -146,6 +144,7 @@ class ShardAcceptor::Operation : public std::enable_shared_from_this<Operation> 
     if (*id == mail_.id) return DispatchForeign();
     auto rebuilt = keyed_->rebuild(*id);
     if (!rebuilt.ok()) return Finish(std::move(rebuilt).status());
+    repeat_ = true;
     mail_.id = *id;
     mail_.message = *std::move(rebuilt);
     Survey();
@@ -283,6 +282,7 @@ class ShardAcceptor::Operation : public std::enable_shared_from_this<Operation> 
       }
     }
     envelope.set_smtputf8(smtputf8);
+    request.set_maybe_repeat(repeat_);
     if (mail_.not_before > now_) request.set_due_micros(absl::ToUnixMicros(mail_.not_before));
     // The bytes are needed again where there is another shard to spill to, or another step to come.
     if (cluster_.shards().size() == 1 && !keyed_.has_value()) {
@@ -300,9 +300,8 @@ class ShardAcceptor::Operation : public std::enable_shared_from_this<Operation> 
     envelope->set_message_id_header(mail_.message.message_id_header);
     envelope->set_size(mail_.message.bytes.size());
     envelope->set_accept_micros(absl::ToUnixMicros(now_));
-    // A message that is to wait first has its whole lifetime after that.
-    const absl::Time lifetime_ends = std::max(now_, mail_.not_before) + lifetime_;
-    envelope->set_expire_micros(absl::ToUnixMicros(std::min(lifetime_ends, mail_.deliver_by)));
+    // Unset, the shard's own lifetime holds.
+    if (mail_.deliver_by < absl::InfiniteFuture()) envelope->set_expire_micros(absl::ToUnixMicros(mail_.deliver_by));
     envelope->set_priority(mail_.priority);
     envelope->set_eight_bit(mail_.message.eight_bit);
     envelope->set_stream(mail_.stream);
@@ -331,7 +330,6 @@ class ShardAcceptor::Operation : public std::enable_shared_from_this<Operation> 
 
   const Cluster& cluster_;
   const absl::Time now_;
-  const absl::Duration lifetime_;
 
   // Changed only between the steps, when nothing is outstanding.
   Mail mail_;
@@ -340,6 +338,7 @@ class ShardAcceptor::Operation : public std::enable_shared_from_this<Operation> 
   std::map<std::string, std::vector<std::string>> domains_;  // Still to be written: domain → recipients.
   std::size_t home_ = 0;
   bool claimed_ = false;
+  bool repeat_ = false;          // The id is an earlier try's.
   bool spread_ = false;          // More than one write makes the whole.
   std::function<void()> next_;   // Once all parts are durable.
 
@@ -349,13 +348,8 @@ class ShardAcceptor::Operation : public std::enable_shared_from_this<Operation> 
   absl::Status failure_;     // The first that no other shard could mend.
 };
 
-ShardAcceptor::ShardAcceptor(const Cluster* cluster, Clock* clock, absl::Duration lifetime)
-    : cluster_(cluster), clock_(clock), lifetime_micros_(absl::ToInt64Microseconds(lifetime)) {}
-
 void ShardAcceptor::Accept(Mail mail, std::optional<Keyed> keyed, AcceptDone done) {
-  std::make_shared<Operation>(cluster_, clock_->Now(), absl::Microseconds(lifetime_micros_.load()), std::move(mail),
-                              std::move(keyed), std::move(done))
-      ->Start();
+  std::make_shared<Operation>(cluster_, clock_->Now(), std::move(mail), std::move(keyed), std::move(done))->Start();
 }
 
 std::string ShardAcceptor::NotReady() const {

@@ -22,7 +22,6 @@
 #ifndef HIKYAKU_LIB_SUBMISSION_ACCEPT_H_
 #define HIKYAKU_LIB_SUBMISSION_ACCEPT_H_
 
-#include <atomic>
 #include <functional>
 #include <optional>
 #include <string>
@@ -51,7 +50,7 @@ struct Mail {
   address::Address sender;                         // empty(): the null reverse-path.
   std::vector<address::Address> recipients;        // At least one, none twice.
   absl::Time not_before = absl::InfinitePast();    // InfinitePast: now.
-  absl::Time deliver_by = absl::InfiniteFuture();  // The queue's lifetime, if that ends earlier.
+  absl::Time deliver_by = absl::InfiniteFuture();  // InfiniteFuture: when the queue's lifetime ends.
   v1::Priority priority = v1::PRIORITY_NORMAL;
   Assembled message;
 };
@@ -95,21 +94,17 @@ class Acceptor {
 
 class ShardAcceptor : public Acceptor {
  public:
-  // Both must outlive every answer. `lifetime` is queue.lifetime.
-  ShardAcceptor(const Cluster* cluster, Clock* clock, absl::Duration lifetime);
+  // Both must outlive every answer.
+  ShardAcceptor(const Cluster* cluster, Clock* clock) : cluster_(cluster), clock_(clock) {}
 
   void Accept(Mail mail, std::optional<Keyed> keyed, AcceptDone done) override;
   std::string NotReady() const override;
-
-  // For mail accepted from now on.
-  void SetLifetime(absl::Duration lifetime) { lifetime_micros_ = absl::ToInt64Microseconds(lifetime); }
 
  private:
   class Operation;
 
   const Cluster* const cluster_;
   Clock* const clock_;
-  std::atomic<std::int64_t> lifetime_micros_;
 };
 
 }  // namespace hikyaku::submission

@@ -54,10 +54,12 @@ class Connection : private smtp::ServerPolicy {
 
   awaitable<void> Run() {
     Want want = session_.Start();
-    while (co_await Flush()) {
-      if (want == Want::kClose) break;
+    for (;;) {
+      const bool written = co_await Flush();
+      if (!written || want == Want::kClose) break;
       if (want == Want::kDeliver) {
-        want = session_.Answer(co_await Deliver());
+        const Reply reply = co_await Deliver();
+        want = session_.Answer(reply);
         hold_.Release();
         continue;
       }
@@ -75,7 +77,8 @@ class Connection : private smtp::ServerPolicy {
     if (output.empty()) co_return true;
     co_await OutliveCancel();
     command_deadline_ = doors_.clock->Now() + settings_->idle_timeout;
-    co_return (co_await stream_->WriteAll(output, settings_->idle_timeout)).ok();
+    const absl::Status written = co_await stream_->WriteAll(output, settings_->idle_timeout);
+    co_return written.ok();
   }
 
   // Reads and feeds once. Nothing: the connection is gone.
@@ -148,7 +151,8 @@ class Connection : private smtp::ServerPolicy {
         });
     if (!accepted.ok()) co_return Refused(accepted.status());
     Stats::Smtp().Accepted(doors_.clock->Now() - now);
-    co_return Reply{250, "2.0.0", absl::StrCat("OK ", accepted->id.text())};
+    Reply reply{250, "2.0.0", absl::StrCat("OK ", accepted->id.text())};
+    co_return reply;
   }
 
   Reply Refused(const absl::Status& status) {

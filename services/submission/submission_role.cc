@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "lib/base/status_macros.h"
-#include "lib/config/duration.h"
 #include "services/submission/smtp_settings.h"
 
 namespace hikyaku::submission {
@@ -32,7 +31,7 @@ GrpcServerOptions GrpcFrom(const v1::Config& config) {
 SubmissionRole::SubmissionRole(const v1::Config& config, std::vector<queue::Shard*> shards, Clock& clock)
     : cluster_(std::move(shards)),
       budget_(config.limits().memory().bytes()),
-      acceptor_(&cluster_, &clock, config::ToDuration(config.queue().lifetime())),
+      acceptor_(&cluster_, &clock),
       sender_({&acceptor_, &policy_, &budget_, &clock}, LimitsFrom(config), AssembleOptionsFrom(config)),
       mail_service_(&sender_, &cluster_, &gate_),
       admin_service_(&cluster_, &gate_) {}
@@ -52,7 +51,6 @@ absl::StatusOr<std::unique_ptr<SubmissionRole>> SubmissionRole::Start(net::IoPoo
 absl::Status SubmissionRole::Reload(const v1::Config& config) {
   RETURN_IF_ERROR(policy_.Load(config));
   RETURN_IF_ERROR(smtp_->Reload(config));
-  acceptor_.SetLifetime(config::ToDuration(config.queue().lifetime()));
   return absl::OkStatus();
 }
 

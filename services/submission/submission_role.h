@@ -33,7 +33,7 @@ class SubmissionRole {
   static absl::StatusOr<std::unique_ptr<SubmissionRole>> Start(net::IoPool& pool, const v1::Config& config,
                                                                std::vector<queue::Shard*> shards, Clock& clock);
 
-  // Takes over trusted networks, routes and ranges that open address literals, and the lifetime of new mail.
+  // Takes over trusted networks, and the routes and ranges that open address literals.
   // kInvalidArgument: something may have been taken over already; the rest is as before.
   absl::Status Reload(const v1::Config& config);
 
