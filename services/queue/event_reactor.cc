@@ -7,7 +7,7 @@
 
 namespace hikyaku::queue {
 
-EventReactor::EventReactor(Shard& shard, Gate& gate, const internal::v1::WatchShardRequest& request) : gate_(gate) {
+EventReactor::EventReactor(Shard& shard, hikyaku::Gate& gate, const internal::v1::WatchShardRequest& request) : gate_(gate) {
   gate_.Enter();
   subscription_ = shard.WatchEvents(
       request, [this](const v1::Event& event) { return Offer(event); },
@@ -41,7 +41,7 @@ void EventReactor::OnDone() {
   // Ending the subscription waits for its running callback, which may be the one that brought us here.
   std::thread([this] {
     subscription_.reset();
-    Gate& gate = gate_;
+    hikyaku::Gate& gate = gate_;
     delete this;
     gate.Leave();
   }).detach();

@@ -21,7 +21,7 @@ class EventReactor final : public grpc::ServerWriteReactor<v1::Event> {
   static constexpr std::size_t kBuffer = 256;
 
   // `gate` is entered now and left when the reactor is gone; `shard` must live until then.
-  EventReactor(Shard& shard, Gate& gate, const internal::v1::WatchShardRequest& request);
+  EventReactor(Shard& shard, hikyaku::Gate& gate, const internal::v1::WatchShardRequest& request);
 
  private:
   void OnWriteDone(bool ok) override;
@@ -31,7 +31,7 @@ class EventReactor final : public grpc::ServerWriteReactor<v1::Event> {
   bool Offer(const v1::Event& event);
   void FinishOnce(const grpc::Status& status);
 
-  Gate& gate_;
+  hikyaku::Gate& gate_;
   std::unique_ptr<EventSubscription> subscription_;
 
   absl::Mutex mutex_;

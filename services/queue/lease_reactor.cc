@@ -10,7 +10,7 @@ namespace hikyaku::queue {
 using internal::v1::ShardMessage;
 using internal::v1::WorkerMessage;
 
-LeaseReactor::LeaseReactor(Shard& shard, Gate& gate) : shard_(shard), gate_(gate) {
+LeaseReactor::LeaseReactor(Shard& shard, hikyaku::Gate& gate) : shard_(shard), gate_(gate) {
   gate_.Enter();
   StartRead(&incoming_);
 }
@@ -93,7 +93,7 @@ void LeaseReactor::OnDone() {
   std::thread([this] {
     if (stream_ != nullptr) stream_->Close();
     stream_.reset();
-    Gate& gate = gate_;
+    hikyaku::Gate& gate = gate_;
     delete this;
     gate.Leave();
   }).detach();

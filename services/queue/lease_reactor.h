@@ -21,7 +21,7 @@ class LeaseReactor final : public grpc::ServerBidiReactor<internal::v1::WorkerMe
                            private LeaseListener {
  public:
   // `gate` is entered now and left when the reactor is gone; `shard` must live until then.
-  LeaseReactor(Shard& shard, Gate& gate);
+  LeaseReactor(Shard& shard, hikyaku::Gate& gate);
 
  private:
   // gRPC's side.
@@ -42,7 +42,7 @@ class LeaseReactor final : public grpc::ServerBidiReactor<internal::v1::WorkerMe
   void FinishOnce(const grpc::Status& status);
 
   Shard& shard_;
-  Gate& gate_;
+  hikyaku::Gate& gate_;
   std::unique_ptr<LeaseStream> stream_;  // Set by Hello, on gRPC's thread.
   internal::v1::WorkerMessage incoming_;
 

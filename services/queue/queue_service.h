@@ -48,7 +48,7 @@ class QueueService final : public internal::v1::QueueService::CallbackService {
 
  private:
   Shard& shard_;
-  Gate streams_;
+  hikyaku::Gate streams_;
 };
 
 }  // namespace hikyaku::queue

@@ -59,7 +59,7 @@ Call<Request, Response>* NewCall(Request request, Done<Response> done, absl::Dur
 }
 
 template <typename C>
-void End(C* call, Gate& calls, const absl::Status& status) {
+void End(C* call, hikyaku::Gate& calls, const absl::Status& status) {
   if (status.ok()) {
     call->done(std::move(call->response));
   } else {

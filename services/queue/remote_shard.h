@@ -47,7 +47,7 @@ class RemoteShard final : public Shard {
   const std::string name_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<internal::v1::QueueService::Stub> stub_;
-  Gate calls_;
+  hikyaku::Gate calls_;
 };
 
 }  // namespace hikyaku::queue
