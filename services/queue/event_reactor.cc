@@ -7,7 +7,8 @@
 
 namespace hikyaku::queue {
 
-EventReactor::EventReactor(Shard& shard, hikyaku::Gate& gate, const internal::v1::WatchShardRequest& request) : gate_(gate) {
+EventReactor::EventReactor(Shard& shard, hikyaku::Gate& gate, const internal::v1::WatchShardRequest& request)
+    : gate_(gate) {
   gate_.Enter();
   subscription_ = shard.WatchEvents(
       request, [this](const v1::Event& event) { return Offer(event); },
