@@ -61,6 +61,7 @@ class ScriptedDns:
 
     def __init__(self, zone, address="127.0.0.1", port=53):
         self.zone = zone
+        self.silent = False  # Answers nobody while set.
         self.asked = []  # (time, name, type, "udp" or "tcp"), in order.
         handler = self
 
@@ -98,7 +99,7 @@ class ScriptedDns:
         self.asked.append((time.monotonic(), name, kind, transport))
         entry = self.zone.get(name)
         reply = dns.message.make_response(query, recursion_available=True)
-        if entry == "TIMEOUT":
+        if entry == "TIMEOUT" or self.silent:
             return None
         if entry in ("TRUNCATE", "TRUNCATE_ONLY"):
             if transport == "udp":

@@ -7,6 +7,8 @@ import socketserver
 import threading
 import time
 
+from support.wait import wait_for
+
 
 class Client:
     """A connection that sends bytes as they are and reads whole replies."""
@@ -144,6 +146,7 @@ class Sink:
         self.connections = 0
         self.active = 0
         self.most_active = 0
+        self.sockets = set()  # Of the connections that are open.
         self.lock = threading.Lock()
         sink = self
 
@@ -154,6 +157,7 @@ class Sink:
                     number = sink.connections
                     sink.active += 1
                     sink.most_active = max(sink.most_active, sink.active)
+                    sink.sockets.add(self.request)
                 try:
                     Session(sink, self.rfile, self.wfile, number).run()
                 except (ConnectionError, EOFError, TimeoutError):
@@ -161,6 +165,7 @@ class Sink:
                 finally:
                     with sink.lock:
                         sink.active -= 1
+                        sink.sockets.discard(self.request)
 
         class Server(socketserver.ThreadingTCPServer):
             allow_reuse_address, daemon_threads, request_queue_size = True, True, 512
@@ -172,6 +177,13 @@ class Sink:
     def stop(self):
         self.server.shutdown()
         self.server.server_close()
+
+    def hang_up(self):
+        """Closes every connection without a word, and waits until that is done."""
+        with self.lock:
+            for each in self.sockets:
+                each.shutdown(socket.SHUT_RDWR)
+        wait_for(lambda: not self.sockets, what="connections closed")
 
     def recipients(self):
         """Every recipient of every mail, with repeats."""
