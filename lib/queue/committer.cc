@@ -80,6 +80,7 @@ void Committer::Run() {
     }
     group.clear();
   }
+  batch_ = nullptr;  // It holds the files open.
 }
 
 // Takes the next group; empty: the store is sick. False: stopping, and nothing is left.

@@ -11,7 +11,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "lib/base/log.h"
-#include "lib/base/units.h"
 
 namespace hikyaku::queue {
 namespace {

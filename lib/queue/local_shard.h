@@ -5,7 +5,8 @@
 //   shard->Stop();
 //
 // Promise: Enqueue answers OK only after the message is synced to disk; there is no switch for that.
-// Threading: as Shard. Destroy streams and subscriptions before the shard.
+// Threading: as Shard.
+// Lifetimes: streams and subscriptions may outlive the shard; they are dead then.
 #ifndef HIKYAKU_LIB_QUEUE_LOCAL_SHARD_H_
 #define HIKYAKU_LIB_QUEUE_LOCAL_SHARD_H_
 
@@ -68,7 +69,7 @@ class LocalShard : public Shard {
   std::string NotReady() const override;
 
  private:
-  explicit LocalShard(std::unique_ptr<Engine> engine);
+  explicit LocalShard(std::shared_ptr<Engine> engine);
 
   absl::Status Recover();
   void Maintain();
@@ -77,7 +78,7 @@ class LocalShard : public Shard {
   void ExpireSilentStreams();
   void Expose();
 
-  const std::unique_ptr<Engine> engine_;
+  const std::shared_ptr<Engine> engine_;
   const std::unique_ptr<Retention> retention_;
   std::thread maintenance_;
   absl::Mutex mu_;

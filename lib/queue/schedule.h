@@ -119,6 +119,7 @@ class Schedule {
 
   void ForEachDomain(const std::function<void(Domain&)>& visit);
 
+  std::uint32_t domain_concurrency() const { return limits_.domain_concurrency; }
   std::uint64_t held() const { return held_; }
   std::uint64_t ready(int priority_class) const { return classes_[priority_class].ready; }
   std::size_t domains() const { return domains_.size(); }

@@ -1,0 +1,429 @@
+#include "lib/queue/local_shard.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/message_id.h"
+#include "lib/base/status_macros.h"
+#include "lib/queue/checker.h"
+#include "lib/queue/deadlines.h"
+#include "lib/queue/engine.h"
+#include "lib/queue/enqueue.h"
+#include "lib/queue/keys.h"
+#include "lib/queue/operator.h"
+#include "lib/queue/queries.h"
+#include "lib/queue/retention.h"
+#include "lib/queue/rocks_store.h"
+#include "lib/queue/verdict.h"
+
+namespace hikyaku::queue {
+namespace {
+
+constexpr std::uint32_t kFormatVersion = 1;
+
+// How often the maintenance thread looks: the delay of a scheduled delivery beyond its time.
+constexpr absl::Duration kTick = absl::Milliseconds(25);
+constexpr int kTicksPerSample = 40;  // About a second.
+
+// Expired items that one operation ends.
+constexpr std::size_t kSweepStep = 500;
+
+std::string StoreFolder(const std::string& data_dir) { return data_dir + "/queue"; }
+
+// A worker's end of its stream.
+class LocalLeaseStream : public LeaseStream {
+ public:
+  LocalLeaseStream(std::shared_ptr<Engine> engine, std::shared_ptr<Stream> stream)
+      : owner_(std::move(engine)), engine_(*owner_), stream_(std::move(stream)) {}
+  ~LocalLeaseStream() override { Close(); }
+
+  void Grant(std::uint32_t leases) override {
+    {
+      absl::MutexLock lock(&engine_.mu);
+      if (stream_->closed) return;
+      Leases::Heard(*stream_, engine_.LeaseClock());
+      stream_->credits += leases;
+    }
+    engine_.Dispatch();
+  }
+
+  void Report(internal::v1::Verdict verdict) override {
+    ItemPtr item;
+    {
+      absl::MutexLock lock(&engine_.mu);
+      Leases::Heard(*stream_, engine_.LeaseClock());
+      item = Held(verdict.lease());
+      if (item == nullptr || item->delivery == nullptr) {
+        engine_.metrics.late_verdicts.Increment();
+        return;
+      }
+      item->state = ItemState::kReporting;
+    }
+    auto operation = MakeVerdict(engine_, std::move(item), std::move(verdict));
+    engine_.committer.Push(std::move(operation));
+  }
+
+  void GiveBack(std::uint64_t lease) override {
+    {
+      absl::MutexLock lock(&engine_.mu);
+      Leases::Heard(*stream_, engine_.LeaseClock());
+      const ItemPtr item = Held(lease);
+      if (item == nullptr) return;
+      engine_.TakeBack(item, /*lost=*/false);
+    }
+    engine_.Dispatch();
+  }
+
+  void Renew() override {
+    absl::MutexLock lock(&engine_.mu);
+    Leases::Heard(*stream_, engine_.LeaseClock());
+  }
+
+  absl::Duration lease_time() const override { return engine_.options.lease_timeout; }
+
+  void Close() override { engine_.CloseStream(*stream_, absl::CancelledError("closed by the worker")); }
+
+ private:
+  // The item while the worker may still speak of it.
+  ItemPtr Held(std::uint64_t lease) const ABSL_SHARED_LOCKS_REQUIRED(engine_.mu) {
+    const auto it = stream_->leases.find(lease);
+    return it == stream_->leases.end() || it->second->state != ItemState::kLeased ? nullptr : it->second;
+  }
+
+  const std::shared_ptr<Engine> owner_;  // So that a late destruction finds a stopped engine, not a freed one.
+  Engine& engine_;
+  const std::shared_ptr<Stream> stream_;
+};
+
+class LocalSubscription : public EventSubscription {
+ public:
+  LocalSubscription(std::shared_ptr<Engine> engine, std::unique_ptr<EventSubscription> inner)
+      : owner_(std::move(engine)), inner_(std::move(inner)) {}
+
+ private:
+  const std::shared_ptr<Engine> owner_;
+  const std::unique_ptr<EventSubscription> inner_;  // Goes first.
+};
+
+// The folder must be ours; a new one is given its name.
+absl::Status CheckIdentity(Store& store, const Options& options, std::int64_t now_micros) {
+  ASSIGN_OR_RETURN(const std::optional<std::string> stored, store.Get(Family::kMeta, keys::kShard));
+  storage::v1::ShardIdentity identity;
+  if (!stored.has_value()) {
+    identity.set_format_version(kFormatVersion);
+    identity.set_name(options.name);
+    identity.set_created_micros(now_micros);
+    const auto batch = store.NewBatch();
+    batch->Put(Family::kMeta, keys::kShard, identity.SerializeAsString());
+    return store.Write(*batch);
+  }
+  if (!identity.ParseFromString(*stored)) return absl::DataLossError("the shard's identity record is damaged");
+  if (identity.format_version() > kFormatVersion) {
+    return absl::FailedPreconditionError(absl::StrCat("the queue in ", options.data_dir, " has format ",
+                                                      identity.format_version(), ", written by a newer version"));
+  }
+  if (identity.name() != options.name) {
+    return absl::FailedPreconditionError(absl::StrCat("the queue in ", options.data_dir, " belongs to shard \"",
+                                                      identity.name(), "\", not to \"", options.name, "\""));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<storage::v1::Counters> ReadCounters(Store& store) {
+  storage::v1::Counters counters;
+  ASSIGN_OR_RETURN(const std::optional<std::string> stored, store.Get(Family::kMeta, keys::kCounters));
+  if (stored.has_value() && !counters.ParseFromString(*stored)) return absl::DataLossError("the counters are damaged");
+  if (counters.next_sequence() == 0) counters.set_next_sequence(1);
+  return counters;
+}
+
+template <typename Response>
+auto Wrap(Done<Response> done) {
+  return [done = std::move(done)](absl::Status status) mutable {
+    if (status.ok()) {
+      std::move(done)(Response());
+    } else {
+      std::move(done)(status);
+    }
+  };
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<LocalShard>> LocalShard::Open(Options options, Clock& clock) {
+  const std::string folder = StoreFolder(options.data_dir);
+  if (!options.measure_disk) {
+    options.measure_disk = [folder] { return MeasureDisk(folder); };
+  }
+  std::unique_ptr<Store> store;
+  if (options.open_store) {
+    ASSIGN_OR_RETURN(store, options.open_store(folder));
+  } else {
+    ASSIGN_OR_RETURN(store, OpenRocksStore({folder, options.write_buffer, options.block_cache, false}));
+  }
+  RETURN_IF_ERROR(CheckIdentity(*store, options, absl::ToUnixMicros(clock.Now())));
+  ASSIGN_OR_RETURN(storage::v1::Counters counters, ReadCounters(*store));
+  auto engine = std::make_shared<Engine>(std::move(options), clock, std::move(store), std::move(counters));
+  std::unique_ptr<LocalShard> shard(new LocalShard(std::move(engine)));
+  RETURN_IF_ERROR(shard->Recover());
+  shard->Sample();
+  shard->engine_->committer.Start();
+  shard->maintenance_ = std::thread([raw = shard.get()] { raw->Maintain(); });
+  shard->scrape_ = std::make_unique<metrics::ScrapeHook>([raw = shard.get()] { raw->Expose(); });
+  return shard;
+}
+
+LocalShard::LocalShard(std::shared_ptr<Engine> engine)
+    : engine_(std::move(engine)), retention_(std::make_unique<Retention>(*engine_)) {}
+
+LocalShard::~LocalShard() { Stop(); }
+
+// What memory must know before the first operation: how much each domain has, what is parked, who is suspended. Reads
+// keys only; what is due comes by the poll.
+absl::Status LocalShard::Recover() {
+  absl::MutexLock lock(&engine_->mu);
+  Schedule& schedule = engine_->schedule;
+  const auto due = engine_->store->Scan(Family::kDue, "", "");
+  for (; due->Valid(); due->Next()) {
+    const auto parts = keys::ParseDue(due->key());
+    if (!parts.has_value()) continue;
+    ++schedule.Get(keys::DeliveryDomain(parts->delivery_key)).open;
+    ++engine_->open;
+  }
+  RETURN_IF_ERROR(due->status());
+  const auto parked = engine_->store->Scan(Family::kParked, "", "");
+  while (parked->Valid()) {
+    const std::string key(parked->key());
+    const auto parts = keys::ParseParked(key);
+    if (!parts.has_value()) return absl::DataLossError("a key in `parked` is damaged");
+    schedule.NoteParked(schedule.Get(parts->domain), key);
+    parked->Seek(std::string(parts->domain) + '\x01');
+  }
+  RETURN_IF_ERROR(parked->status());
+  const auto suspended = engine_->store->Scan(Family::kMeta, keys::kSuspended, keys::PrefixEnd(keys::kSuspended));
+  for (; suspended->Valid(); suspended->Next()) {
+    schedule.Suspend(schedule.Get(suspended->key().substr(keys::kSuspended.size())), true);
+  }
+  if (engine_->open > 0) log::Info("queue_recovered", {{"shard", engine_->options.name}, {"deliveries", engine_->open}});
+  return suspended->status();
+}
+
+void LocalShard::Stop() {
+  {
+    absl::MutexLock lock(&mu_);
+    if (std::exchange(stopping_, true)) {
+      mu_.Await(absl::Condition(&stopped_));
+      return;
+    }
+  }
+  engine_->gate.Set(Gate::kStopping, "stopping");
+  scrape_ = nullptr;
+  if (maintenance_.joinable()) maintenance_.join();
+  std::vector<std::shared_ptr<Stream>> streams;
+  {
+    absl::MutexLock lock(&engine_->mu);
+    streams = engine_->leases.All();
+  }
+  for (const auto& stream : streams) engine_->CloseStream(*stream, absl::UnavailableError("the shard is stopping"));
+  engine_->readers.Stop();
+  engine_->committer.Stop();
+  engine_->askers.Stop();
+  engine_->feed.Stop();
+  if (const absl::Status closed = engine_->store->Close(); !closed.ok()) {
+    log::Warn("store_close_failed", {{"error", closed}});
+  }
+  absl::MutexLock lock(&mu_);
+  stopped_ = true;
+}
+
+void LocalShard::Reconfigure(std::optional<absl::Duration> lifetime, std::optional<std::uint32_t> domain_concurrency) {
+  if (lifetime.has_value()) engine_->lifetime_micros = absl::ToInt64Microseconds(*lifetime);
+  if (domain_concurrency.has_value()) {
+    absl::MutexLock lock(&engine_->mu);
+    engine_->schedule.SetDomainConcurrency(*domain_concurrency);
+  }
+  engine_->Dispatch();
+}
+
+void LocalShard::Maintain() {
+  std::int64_t before = engine_->NowMicros();
+  const std::int64_t longest_step = absl::ToInt64Microseconds(engine_->options.lease_timeout / 2);
+  for (int tick = 0;; ++tick) {
+    {
+      absl::MutexLock lock(&mu_);
+      if (mu_.AwaitWithTimeout(absl::Condition(&stopping_), kTick)) return;
+    }
+    const std::int64_t now = engine_->NowMicros();
+    engine_->lease_micros += std::clamp<std::int64_t>(now - before, 0, longest_step);
+    before = now;
+    engine_->Poll();
+    ExpireSilentStreams();
+    if (tick % kTicksPerSample == 0) {
+      Sample();
+      SweepReady();
+      retention_->Tick();
+    }
+    engine_->Dispatch();
+  }
+}
+
+void LocalShard::Sample() {
+  const Options& options = engine_->options;
+  const absl::StatusOr<DiskSpace> disk = options.measure_disk();
+  const std::uint64_t memory = options.memory_limit > 0 ? MeasureMemory() : 0;
+  engine_->gate.Judge(disk, memory, {options.min_free_disk, options.min_free_inodes, options.memory_limit});
+  if (disk.ok()) engine_->metrics.free_disk.Set(static_cast<double>(disk->free_bytes));
+  engine_->committer.Check();
+}
+
+// Expiry of what waits in memory; and how old the oldest there is.
+void LocalShard::SweepReady() {
+  const std::int64_t now = engine_->NowMicros();
+  std::vector<ItemPtr> over;
+  std::array<std::int64_t, kPriorityClasses> oldest;
+  oldest.fill(now);
+  {
+    absl::MutexLock lock(&engine_->mu);
+    for (const ItemPtr& item : engine_->items) {
+      oldest[item->priority_class] = std::min(oldest[item->priority_class], item->accepted);
+      if (item->state == ItemState::kReady && now >= EndMicros(*item) && over.size() < kSweepStep) over.push_back(item);
+    }
+    engine_->schedule.ForEachDomain([&](Domain& domain) { engine_->schedule.NoteRefill(domain); });
+  }
+  for (int i = 0; i < kPriorityClasses; ++i) engine_->metrics.oldest_age[i]->Set((now - oldest[i]) / 1e6);
+  if (!over.empty()) engine_->committer.Push(MakeExpire(*engine_, std::move(over)));
+}
+
+void LocalShard::ExpireSilentStreams() {
+  const absl::Duration clock = engine_->LeaseClock();
+  absl::MutexLock lock(&engine_->mu);
+  for (const ItemPtr& item : engine_->leases.TakeFromSilent(clock - engine_->options.lease_timeout)) {
+    engine_->TakeBack(item, /*lost=*/true);
+  }
+}
+
+void LocalShard::Expose() {
+  Metrics& metrics = engine_->metrics;
+  metrics.gate_closed.Set(engine_->gate.open() ? 0 : 1);
+  const storage::v1::Counters counters = engine_->committer.counters();
+  metrics.recipients_queued.Set(static_cast<double>(
+      counters.accepted() + counters.moved_in() - counters.delivered() - counters.bounced() - counters.expired() -
+      counters.cancelled() - counters.suppressed() - counters.moved_out()));
+  absl::MutexLock lock(&engine_->mu);
+  const std::uint64_t held = engine_->schedule.held();
+  metrics.scheduled.Set(static_cast<double>(engine_->open > held ? engine_->open - held : 0));
+  metrics.domains.Set(static_cast<double>(engine_->schedule.domains()));
+  for (int i = 0; i < kPriorityClasses; ++i) {
+    metrics.ready[i]->Set(static_cast<double>(engine_->schedule.ready(i)));
+    metrics.leased[i]->Set(static_cast<double>(engine_->leased[i]));
+  }
+}
+
+absl::string_view LocalShard::name() const { return engine_->options.name; }
+
+void LocalShard::Enqueue(internal::v1::EnqueueRequest request, Done<internal::v1::EnqueueResponse> done) {
+  absl::Status status = ValidateEnqueue(request);
+  if (status.ok()) status = engine_->gate.Check();
+  if (status.ok() && engine_->pending_bytes + request.body().size() > engine_->options.pending_bytes) {
+    status = absl::ResourceExhaustedError("too much mail waits for the disk");
+  }
+  if (!status.ok()) return std::move(done)(status);
+  engine_->committer.Push(MakeEnqueue(*engine_, std::move(request), std::move(done)));
+}
+
+void LocalShard::Claim(internal::v1::ClaimRequest request, Done<internal::v1::ClaimResponse> done) {
+  absl::Status status = ValidateClaim(request);
+  if (status.ok()) status = engine_->gate.Check();
+  if (!status.ok()) return std::move(done)(status);
+  engine_->committer.Push(MakeClaim(*engine_, std::move(request), std::move(done)));
+}
+
+std::unique_ptr<LeaseStream> LocalShard::OpenLeases(std::string worker, LeaseListener* listener) {
+  std::shared_ptr<Stream> stream;
+  {
+    absl::MutexLock lock(&engine_->mu);
+    stream = engine_->leases.Open(std::move(worker), listener, engine_->LeaseClock());
+  }
+  bool stopping;
+  {
+    absl::MutexLock lock(&mu_);
+    stopping = stopping_;
+  }
+  if (stopping) engine_->CloseStream(*stream, absl::UnavailableError("the shard is stopping"));
+  return std::make_unique<LocalLeaseStream>(engine_, std::move(stream));
+}
+
+void LocalShard::GetMessage(v1::GetMessageRequest request, Done<v1::GetMessageResponse> done) {
+  engine_->askers.Push([this, request = std::move(request), done = std::move(done)]() mutable {
+    std::move(done)(QueryMessage(*engine_, request));
+  });
+}
+
+std::unique_ptr<EventSubscription> LocalShard::WatchEvents(internal::v1::WatchShardRequest request, EventSink sink,
+                                                           absl::AnyInvocable<void(absl::Status)> closed) {
+  return std::make_unique<LocalSubscription>(engine_,
+                                             engine_->feed.Watch(request, std::move(sink), std::move(closed)));
+}
+
+void LocalShard::ListQueues(v1::ListQueuesRequest request, Done<v1::ListQueuesResponse> done) {
+  engine_->askers.Push([this, request = std::move(request), done = std::move(done)]() mutable {
+    std::move(done)(QueryQueues(*engine_, request));
+  });
+}
+
+void LocalShard::ListDeliveries(v1::ListDeliveriesRequest request, Done<v1::ListDeliveriesResponse> done) {
+  engine_->askers.Push([this, request = std::move(request), done = std::move(done)]() mutable {
+    std::move(done)(QueryDeliveries(*engine_, request));
+  });
+}
+
+void LocalShard::Flush(v1::FlushRequest request, Done<v1::FlushResponse> done) {
+  if (!request.message_id().empty() && !MessageId::FromText(request.message_id()).has_value()) {
+    return std::move(done)(absl::InvalidArgumentError("message_id: 26 characters are expected"));
+  }
+  engine_->committer.Push(MakeFlush(*engine_, request, std::move(done)));
+}
+
+void LocalShard::Suspend(v1::SuspendRequest request, Done<v1::SuspendResponse> done) {
+  if (request.domain().empty()) return std::move(done)(absl::InvalidArgumentError("domain is empty"));
+  engine_->committer.Push(MakeSuspend(*engine_, request.domain(), request.reason(), true, Wrap(std::move(done))));
+}
+
+void LocalShard::Resume(v1::ResumeRequest request, Done<v1::ResumeResponse> done) {
+  if (request.domain().empty()) return std::move(done)(absl::InvalidArgumentError("domain is empty"));
+  engine_->committer.Push(MakeSuspend(*engine_, request.domain(), "", false, Wrap(std::move(done))));
+}
+
+void LocalShard::Purge(v1::PurgeRequest request, Done<v1::PurgeResponse> done) {
+  if (request.domain().empty()) return std::move(done)(absl::InvalidArgumentError("domain is empty"));
+  engine_->committer.Push(MakePurge(*engine_, request, std::move(done)));
+}
+
+void LocalShard::CheckQueue(Done<v1::CheckQueueResponse> done) {
+  engine_->askers.Push([this, done = std::move(done)]() mutable {
+    const auto view = engine_->store->Snapshot();
+    if (view == nullptr) return std::move(done)(absl::UnavailableError("the store is being reopened"));
+    v1::CheckQueueResponse response;
+    *response.add_shards() = CheckView(*view, engine_->options.name);
+    std::move(done)(std::move(response));
+  });
+}
+
+std::string LocalShard::NotReady() const { return engine_->gate.Reason(); }
+
+absl::StatusOr<v1::ShardCheck> CheckStore(const std::string& data_dir) {
+  RocksOptions options;
+  options.dir = StoreFolder(data_dir);
+  options.read_only = true;
+  ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenRocksStore(std::move(options)));
+  storage::v1::ShardIdentity identity;
+  ASSIGN_OR_RETURN(const std::optional<std::string> stored, store->Get(Family::kMeta, keys::kShard));
+  if (stored.has_value()) identity.ParseFromString(*stored);
+  return CheckView(*store->Snapshot(), identity.name());
+}
+
+}  // namespace hikyaku::queue

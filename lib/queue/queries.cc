@@ -1,0 +1,309 @@
+#include "lib/queue/queries.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/strip.h"
+#include "lib/base/message_id.h"
+#include "lib/base/status_macros.h"
+#include "lib/crypto/digest.h"
+#include "lib/queue/engine.h"
+#include "lib/queue/keys.h"
+
+namespace hikyaku::queue {
+namespace {
+
+constexpr int kDefaultLimit = 100;
+constexpr int kMaxLimit = 1000;
+
+// Entries looked at for one answer, so that a question about ten million deliveries ends.
+constexpr int kMaxSeen = 500'000;
+
+constexpr std::size_t kMaxEvents = 10'000;
+
+int Limit(int wanted) { return wanted <= 0 ? kDefaultLimit : std::min(wanted, kMaxLimit); }
+
+using State = v1::DeliveryStatus::State;
+
+struct Live {
+  State state = v1::DeliveryStatus::STATE_SCHEDULED;
+  std::string waits_for;
+};
+
+// Where a delivery stands now. `due`: of its record.
+Live LiveState(Engine& engine, absl::string_view key, std::int64_t due, std::int64_t now) {
+  absl::MutexLock lock(&engine.mu);
+  const auto it = engine.items.find(key);
+  const bool in_memory = it != engine.items.end();
+  if (in_memory && ((*it)->state == ItemState::kLeased || (*it)->state == ItemState::kReporting)) {
+    return {v1::DeliveryStatus::STATE_LEASED, ""};
+  }
+  if (!in_memory && due > now) return {};
+  const Domain* domain = engine.schedule.Find(keys::DeliveryDomain(key));
+  if (domain == nullptr) return {v1::DeliveryStatus::STATE_READY, "worker"};
+  if (domain->suspended) return {v1::DeliveryStatus::STATE_READY, "suspended"};
+  const bool full = domain->active >= engine.schedule.domain_concurrency();
+  return {v1::DeliveryStatus::STATE_READY, full ? "domain limit" : "worker"};
+}
+
+// The newest message with this Message-ID, as 16 bytes; empty: none.
+std::string FindByHeader(Engine& engine, View& view, absl::string_view header) {
+  header = absl::StripAsciiWhitespace(header);
+  if (absl::ConsumePrefix(&header, "<")) absl::ConsumeSuffix(&header, ">");
+  const std::string hash = crypto::Sha256(header).substr(0, 16);
+  const std::int64_t now = engine.NowMicros();
+  const std::int64_t kept = absl::ToInt64Microseconds(engine.options.event_retention) + engine.lifetime_micros;
+  const std::uint32_t oldest = keys::Day(now - kept);
+  for (std::uint32_t day = keys::Day(now) + 1;; --day) {
+    const std::string prefix = keys::HeaderPrefix(day, hash);
+    std::string found;
+    const auto cursor = view.Scan(Family::kTrace, prefix, keys::PrefixEnd(prefix));
+    for (; cursor->Valid(); cursor->Next()) found = std::string(cursor->key().substr(prefix.size()));
+    if (!found.empty() || day <= oldest) return found;
+  }
+}
+
+std::vector<v1::Event> ReadTrace(Engine& engine, View& view, absl::string_view id) {
+  std::vector<v1::Event> events;
+  const std::string prefix = keys::TracePrefix(id);
+  const auto cursor = view.Scan(Family::kTrace, prefix, keys::PrefixEnd(prefix));
+  for (; cursor->Valid() && events.size() < kMaxEvents; cursor->Next()) {
+    const absl::string_view sequence = cursor->key().substr(prefix.size());
+    const auto stored = view.Get(Family::kEvent, sequence);
+    v1::Event event;
+    if (!stored.ok() || !stored->has_value()) continue;  // Forgotten.
+    if (ParseEvent(sequence, **stored, engine.options.name, event)) events.push_back(std::move(event));
+  }
+  return events;
+}
+
+// Puts the pieces of one message together: what events tell first, then what is open.
+class MessageBuilder {
+ public:
+  explicit MessageBuilder(Engine& engine) : engine_(engine), now_(engine.NowMicros()) {}
+
+  void AddEvent(const v1::Event& event) {
+    response_.set_message_id(event.message_id());
+    response_.set_message_id_header(event.message_id_header());
+    response_.set_tenant(event.tenant());
+    response_.set_sender(event.sender());
+    response_.set_size_bytes(event.size_bytes());
+    if (event.type() == v1::Event::TYPE_ACCEPTED && !response_.has_accept_time()) {
+      *response_.mutable_accept_time() = event.time();
+    }
+    Part& part = parts_[event.domain()];
+    part.status.set_state(v1::DeliveryStatus::STATE_FINISHED);
+    part.status.set_attempts(std::max(part.status.attempts(), event.attempts()));
+    for (const std::string& address : event.recipients()) {
+      v1::RecipientStatus& recipient = Recipient(part, address);
+      recipient.set_state(StateAfter(event.type()));
+      if (event.has_outcome()) *recipient.mutable_last_outcome() = event.outcome();
+    }
+    *response_.add_events() = event;
+  }
+
+  void AddOpen(absl::string_view key, const storage::v1::Delivery& delivery) {
+    const storage::v1::Envelope& envelope = delivery.envelope();
+    if (const auto id = MessageId::FromBytes(envelope.message_id())) response_.set_message_id(id->text());
+    response_.set_message_id_header(envelope.message_id_header());
+    response_.set_tenant(envelope.tenant());
+    response_.set_sender(envelope.sender());
+    response_.set_size_bytes(envelope.size());
+    SetTime(*response_.mutable_accept_time(), envelope.accept_micros());
+    Part& part = parts_[delivery.domain()];
+    const Live live = LiveState(engine_, key, delivery.due_micros(), now_);
+    part.status.set_state(live.state);
+    part.status.set_waits_for(live.waits_for);
+    part.status.set_attempts(delivery.attempts());
+    SetTime(*part.status.mutable_next_attempt_time(), delivery.due_micros());
+    SetTime(*part.status.mutable_expire_time(), envelope.expire_micros());
+    for (const storage::v1::Recipient& open : delivery.recipients()) {
+      v1::RecipientStatus& recipient = Recipient(part, open.address());
+      recipient.set_state(open.state());
+      if (open.has_last_outcome()) *recipient.mutable_last_outcome() = open.last_outcome();
+    }
+  }
+
+  v1::GetMessageResponse Take() {
+    for (auto& [domain, part] : parts_) {
+      part.status.set_domain(domain);
+      part.status.set_shard(engine_.options.name);
+      *response_.add_deliveries() = std::move(part.status);
+    }
+    return std::move(response_);
+  }
+
+ private:
+  struct Part {
+    v1::DeliveryStatus status;
+    std::map<std::string, int> index;
+  };
+
+  static v1::RecipientStatus& Recipient(Part& part, const std::string& address) {
+    const auto [it, made] = part.index.try_emplace(address, part.status.recipients_size());
+    if (made) part.status.add_recipients()->set_address(address);
+    return *part.status.mutable_recipients(it->second);
+  }
+
+  Engine& engine_;
+  const std::int64_t now_;
+  v1::GetMessageResponse response_;
+  std::map<std::string, Part> parts_;
+};
+
+// The domains to list, the most deliveries first.
+std::vector<v1::QueueSummary> PickDomains(Engine& engine, const v1::ListQueuesRequest& request,
+                                          absl::flat_hash_map<std::string, std::uint64_t>& unheld) {
+  struct Row {
+    std::uint64_t open;
+    std::uint64_t unheld;
+    v1::QueueSummary summary;
+  };
+  std::vector<Row> rows;
+  const std::string wanted = absl::AsciiStrToLower(request.domain());
+  absl::MutexLock lock(&engine.mu);
+  engine.schedule.ForEachDomain([&](Domain& domain) {
+    if (!wanted.empty() && domain.name != wanted) return;
+    Row row{domain.open, domain.open > domain.held ? domain.open - domain.held : 0, {}};
+    row.summary.set_domain(domain.name);
+    row.summary.set_shard(engine.options.name);
+    row.summary.set_ready(domain.ready);
+    row.summary.set_leased(domain.active);
+    row.summary.set_suspended(domain.suspended);
+    if (!domain.last_failure.text().empty()) *row.summary.mutable_last_failure() = domain.last_failure;
+    rows.push_back(std::move(row));
+  });
+  const std::size_t limit = std::min<std::size_t>(Limit(request.limit()), rows.size());
+  std::partial_sort(rows.begin(), rows.begin() + limit, rows.end(), [](const Row& a, const Row& b) {
+    return a.open != b.open ? a.open > b.open : a.summary.domain() < b.summary.domain();
+  });
+  std::vector<v1::QueueSummary> picked;
+  for (std::size_t i = 0; i < limit; ++i) {
+    unheld[rows[i].summary.domain()] = rows[i].unheld;
+    picked.push_back(std::move(rows[i].summary));
+  }
+  return picked;
+}
+
+void Earlier(google::protobuf::Timestamp* time, bool set, std::int64_t micros) {
+  const std::int64_t old = time->seconds() * 1'000'000 + time->nanos() / 1000;
+  if (!set || micros < old) SetTime(*time, micros);
+}
+
+// Adds what only the disk knows: times, and which of those not in memory wait for later.
+void AddFromDisk(Engine& engine, std::vector<v1::QueueSummary>& queues,
+                 const absl::flat_hash_map<std::string, std::uint64_t>& unheld) {
+  absl::flat_hash_map<std::string, v1::QueueSummary*> by_domain;
+  for (v1::QueueSummary& queue : queues) by_domain[queue.domain()] = &queue;
+  const std::int64_t now = engine.NowMicros();
+  const auto cursor = engine.store->Scan(Family::kDue, "", "");
+  for (int seen = 0; cursor != nullptr && cursor->Valid() && seen < kMaxSeen; cursor->Next(), ++seen) {
+    const auto parts = keys::ParseDue(cursor->key());
+    if (!parts.has_value()) continue;
+    const auto found = by_domain.find(std::string(keys::DeliveryDomain(parts->delivery_key)));
+    storage::v1::DueEntry entry;
+    if (found == by_domain.end() ||
+        !entry.ParseFromArray(cursor->value().data(), static_cast<int>(cursor->value().size()))) {
+      continue;
+    }
+    v1::QueueSummary& queue = *found->second;
+    const bool had_oldest = queue.has_oldest_accept_time(), had_next = queue.has_next_attempt_time();
+    Earlier(queue.mutable_oldest_accept_time(), had_oldest, entry.accept_micros());
+    const bool later = entry.parked_micros() == 0 && parts->micros > now;
+    if (later) {
+      Earlier(queue.mutable_next_attempt_time(), had_next, parts->micros);
+      queue.set_scheduled(queue.scheduled() + 1);
+    }
+  }
+  for (v1::QueueSummary& queue : queues) {
+    const std::uint64_t rest = unheld.at(queue.domain());
+    queue.set_scheduled(std::min(queue.scheduled(), rest));
+    queue.set_ready(queue.ready() + rest - queue.scheduled());
+  }
+}
+
+v1::DeliverySummary Summary(Engine& engine, absl::string_view key, const storage::v1::Delivery& delivery,
+                            std::int64_t now) {
+  v1::DeliverySummary summary;
+  const storage::v1::Envelope& envelope = delivery.envelope();
+  if (const auto id = MessageId::FromBytes(envelope.message_id())) summary.set_message_id(id->text());
+  summary.set_domain(delivery.domain());
+  summary.set_shard(engine.options.name);
+  summary.set_sender(envelope.sender());
+  for (const storage::v1::Recipient& recipient : delivery.recipients()) summary.add_recipients(recipient.address());
+  const State state = LiveState(engine, key, delivery.due_micros(), now).state;
+  summary.set_state(state == v1::DeliveryStatus::STATE_LEASED  ? "leased"
+                    : state == v1::DeliveryStatus::STATE_READY ? "ready"
+                                                               : "scheduled");
+  summary.set_attempts(delivery.attempts());
+  SetTime(*summary.mutable_next_attempt_time(), delivery.due_micros());
+  SetTime(*summary.mutable_accept_time(), envelope.accept_micros());
+  SetTime(*summary.mutable_expire_time(), envelope.expire_micros());
+  summary.set_size_bytes(envelope.size());
+  if (delivery.recipients_size() > 0 && delivery.recipients(0).has_last_outcome()) {
+    *summary.mutable_last_outcome() = delivery.recipients(0).last_outcome();
+  }
+  return summary;
+}
+
+}  // namespace
+
+absl::StatusOr<v1::GetMessageResponse> QueryMessage(Engine& engine, const v1::GetMessageRequest& request) {
+  const auto view = engine.store->Snapshot();
+  if (view == nullptr) return absl::UnavailableError("the store is being reopened");
+  std::string id;
+  if (request.key_case() == v1::GetMessageRequest::kMessageIdHeader) {
+    id = FindByHeader(engine, *view, request.message_id_header());
+  } else if (const auto parsed = MessageId::FromText(request.message_id())) {
+    id = std::string(parsed->bytes());
+  }
+  if (id.empty()) return absl::NotFoundError("no such message");
+
+  MessageBuilder builder(engine);
+  const std::vector<v1::Event> events = ReadTrace(engine, *view, id);
+  bool known = !events.empty();
+  for (const v1::Event& event : events) builder.AddEvent(event);
+  const auto cursor = view->Scan(Family::kDelivery, id, keys::PrefixEnd(id));
+  for (; cursor->Valid(); cursor->Next()) {
+    storage::v1::Delivery delivery;
+    if (!delivery.ParseFromArray(cursor->value().data(), static_cast<int>(cursor->value().size()))) continue;
+    builder.AddOpen(cursor->key(), delivery);
+    known = true;
+  }
+  if (!known) return absl::NotFoundError("no such message");
+  return builder.Take();
+}
+
+absl::StatusOr<v1::ListQueuesResponse> QueryQueues(Engine& engine, const v1::ListQueuesRequest& request) {
+  absl::flat_hash_map<std::string, std::uint64_t> unheld;
+  std::vector<v1::QueueSummary> queues = PickDomains(engine, request, unheld);
+  AddFromDisk(engine, queues, unheld);
+  v1::ListQueuesResponse response;
+  for (v1::QueueSummary& queue : queues) *response.add_queues() = std::move(queue);
+  return response;
+}
+
+absl::StatusOr<v1::ListDeliveriesResponse> QueryDeliveries(Engine& engine, const v1::ListDeliveriesRequest& request) {
+  const std::string wanted = absl::AsciiStrToLower(request.domain());
+  const int limit = Limit(request.limit());
+  const std::int64_t now = engine.NowMicros();
+  v1::ListDeliveriesResponse response;
+  const auto cursor = engine.store->Scan(Family::kDue, "", "");
+  if (cursor == nullptr) return absl::UnavailableError("the store is being reopened");
+  for (int seen = 0; cursor->Valid() && seen < kMaxSeen && response.deliveries_size() < limit; cursor->Next(), ++seen) {
+    const auto parts = keys::ParseDue(cursor->key());
+    if (!parts.has_value() || (!wanted.empty() && keys::DeliveryDomain(parts->delivery_key) != wanted)) continue;
+    const auto record = engine.store->Get(Family::kDelivery, parts->delivery_key);
+    storage::v1::Delivery delivery;
+    if (!record.ok() || !record->has_value() || !delivery.ParseFromString(**record)) continue;
+    *response.add_deliveries() = Summary(engine, parts->delivery_key, delivery, now);
+  }
+  return response;
+}
+
+}  // namespace hikyaku::queue
