@@ -24,28 +24,28 @@ Function Next(const char* name) {
 }
 
 // Locks, and orders what follows after the last owner.
-#define ACQUIRES(mangled)                                              \
-  void mangled(void* self) {                                           \
-    static const auto next = Next<void (*)(void*)>(#mangled);          \
-    next(self);                                                        \
-    __tsan_acquire(self);                                              \
+#define ACQUIRES(mangled)                                     \
+  void mangled(void* self) {                                  \
+    static const auto next = Next<void (*)(void*)>(#mangled); \
+    next(self);                                               \
+    __tsan_acquire(self);                                     \
   }
 
-#define RELEASES(mangled)                                              \
-  void mangled(void* self) {                                           \
-    static const auto next = Next<void (*)(void*)>(#mangled);          \
-    __tsan_release(self);                                              \
-    current = self;                                                    \
-    next(self);                                                        \
-    current = nullptr;                                                 \
+#define RELEASES(mangled)                                     \
+  void mangled(void* self) {                                  \
+    static const auto next = Next<void (*)(void*)>(#mangled); \
+    __tsan_release(self);                                     \
+    current = self;                                           \
+    next(self);                                               \
+    current = nullptr;                                        \
   }
 
-#define TRIES(mangled)                                                 \
-  bool mangled(void* self) {                                           \
-    static const auto next = Next<bool (*)(void*)>(#mangled);          \
-    const bool locked = next(self);                                    \
-    if (locked) __tsan_acquire(self);                                  \
-    return locked;                                                     \
+#define TRIES(mangled)                                        \
+  bool mangled(void* self) {                                  \
+    static const auto next = Next<bool (*)(void*)>(#mangled); \
+    const bool locked = next(self);                           \
+    if (locked) __tsan_acquire(self);                         \
+    return locked;                                            \
   }
 
 // Gives the mutex away for a while. `release` is false where it is not held at the start.
@@ -90,10 +90,10 @@ bool _ZNK4absl7debian39Condition4EvalEv(const void* self) {
   return holds;
 }
 
-#define CONDITION_WAIT(mangled, release)                                             \
-  void mangled(void* self, const void* condition) {                                  \
-    static const auto next = Next<void (*)(void*, const void*)>(#mangled);           \
-    Waits(self, release, [&] { next(self, condition); });                            \
+#define CONDITION_WAIT(mangled, release)                                   \
+  void mangled(void* self, const void* condition) {                        \
+    static const auto next = Next<void (*)(void*, const void*)>(#mangled); \
+    Waits(self, release, [&] { next(self, condition); });                  \
   }
 
 #define CONDITION_WAIT_FOR(mangled, release)                                         \
@@ -115,10 +115,10 @@ void _ZN4absl7debian37CondVar4WaitEPNS0_5MutexE(void* self, void* mutex) {
   Waits(mutex, true, [&] { next(self, mutex); });
 }
 
-#define CONDVAR_WAIT_FOR(mangled)                                                \
-  bool mangled(void* self, void* mutex, Duration limit) {                        \
-    static const auto next = Next<bool (*)(void*, void*, Duration)>(#mangled);   \
-    return Waits(mutex, true, [&] { return next(self, mutex, limit); });         \
+#define CONDVAR_WAIT_FOR(mangled)                                              \
+  bool mangled(void* self, void* mutex, Duration limit) {                      \
+    static const auto next = Next<bool (*)(void*, void*, Duration)>(#mangled); \
+    return Waits(mutex, true, [&] { return next(self, mutex, limit); });       \
   }
 
 CONDVAR_WAIT_FOR(_ZN4absl7debian37CondVar15WaitWithTimeoutEPNS0_5MutexENS0_8DurationE)

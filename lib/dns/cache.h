@@ -1,10 +1,10 @@
 // Remembers answers for a while: least recently used goes first. Pure; the caller brings the time.
 //
 // How long, by kind (CacheOptions):
-//   records      their TTL, within [min_ttl, max_ttl]
-//   NXDOMAIN, no data   the SOA's negative TTL (RFC 2308 §5), within [min_ttl, max_negative_ttl]; min_ttl without a SOA
-//   failures     failure_ttl, one second: long enough to spare a server that is down, short enough that mail goes on
-//                as soon as it is back
+//   records             their TTL, within [min_ttl, max_ttl]
+//   NXDOMAIN, no data   the SOA's negative TTL (RFC 2308 §5), within [min_ttl, max_negative_ttl]; without: min_ttl
+//   failures            failure_ttl, one second: long enough to spare a server that is down, short enough that mail
+//                       goes on as soon as it is back
 //
 // Threading: not safe; the owner locks.
 #ifndef HIKYAKU_LIB_DNS_CACHE_H_

@@ -12,8 +12,8 @@
 namespace hikyaku::dns {
 namespace {
 
-metrics::Counter& hits = metrics::DeclareCounter(
-    "hikyaku_dns_lookups_total", "DNS look-ups, by where the answer came from.", {{"from", "cache"}});
+metrics::Counter& hits = metrics::DeclareCounter("hikyaku_dns_lookups_total",
+                                                 "DNS look-ups, by where the answer came from.", {{"from", "cache"}});
 metrics::Counter& joins = metrics::DeclareCounter(
     "hikyaku_dns_lookups_total", "DNS look-ups, by where the answer came from.", {{"from", "query_in_flight"}});
 metrics::Counter& misses = metrics::DeclareCounter(

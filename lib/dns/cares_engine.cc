@@ -58,7 +58,7 @@ class CaresEngine : public QueryEngine {
   int TimeoutMillis();
 
   const std::size_t max_open_;
-  int wake_ = -1;                    // An eventfd: something was queued, or we stop.
+  int wake_ = -1;                     // An eventfd: something was queued, or we stop.
   std::atomic<std::size_t> open_{0};  // Queued or on the wire.
 
   absl::Mutex mutex_;

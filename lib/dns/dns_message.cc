@@ -47,8 +47,8 @@ class Reader {
     return bytes;
   }
 
-  // A name in text form, lower case; the root is empty. Bytes that would change the meaning of the text (dots, controls,
-  // non-ASCII) become `?`, which no name that we ask for holds.
+  // A name in text form, lower case; the root is empty. Bytes that would change the meaning of the text (dots,
+  // controls, non-ASCII) become `?`, which no name that we ask for holds.
   absl::StatusOr<std::string> TakeName() {
     std::string name;
     std::size_t after = 0;  // Where the reader goes on when the first pointer has been followed.
@@ -66,7 +66,8 @@ class Reader {
       }
       if (length > kMaxLabel || !Has(length)) return Damaged("bad label");
       if (!name.empty()) name.push_back('.');
-      for (const char c : TakeBytes(length)) name.push_back(absl::ascii_isgraph(c) && c != '.' ? absl::ascii_tolower(c) : '?');
+      for (const char c : TakeBytes(length))
+        name.push_back(absl::ascii_isgraph(c) && c != '.' ? absl::ascii_tolower(c) : '?');
       if (name.size() > kMaxName) return Damaged("name too long");
     }
     if (after != 0) at_ = after;
@@ -226,8 +227,8 @@ absl::StatusOr<std::string> NormaliseName(absl::string_view name) {
   if (bare.size() > kMaxName) return wrong("it is longer than 253 bytes");
   for (const absl::string_view label : absl::StrSplit(bare, '.')) {
     if (label.empty() || label.size() > kMaxLabel) return wrong("a label is empty or longer than 63 bytes");
-    const bool legal = std::all_of(label.begin(), label.end(),
-                                   [](char c) { return absl::ascii_isalnum(c) || c == '-' || c == '_'; });
+    const bool legal =
+        std::all_of(label.begin(), label.end(), [](char c) { return absl::ascii_isalnum(c) || c == '-' || c == '_'; });
     if (!legal) return wrong("a label holds more than letters, digits, - and _");
   }
   return absl::AsciiStrToLower(bare);

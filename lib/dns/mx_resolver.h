@@ -1,6 +1,6 @@
 // Finds the hosts that accept mail for a domain, in the order to try them, and their addresses.
 //
-// Source:    RFC 5321 §5.1 (MX, then implicit MX), RFC 7505 (null MX), RFC 2782-like shuffle of equals.
+// Source:    RFC 5321 §5.1 (MX, then implicit MX), RFC 7505 (null MX).
 // Non-goals: address literals (the route says so), MTA-STS filtering, connecting.
 // Threading: safe from every thread.
 //

@@ -1,7 +1,7 @@
 // Asks the DNS: one of the four doors to the world.
 //
 // Source:    RFC 1035; RFC 2181 §5.4.1 (what of an answer to believe); RFC 2308 (no such name, no such data).
-// Non-goals: choosing hosts for mail (mx_resolver.h); validating DNSSEC (the resolver we ask does it, and says so by AD).
+// Non-goals: choosing hosts for mail (mx_resolver.h); validating DNSSEC (the resolver that we ask does, and says AD).
 // Threading: safe from every thread; the caller goes on on its own executor.
 #ifndef HIKYAKU_LIB_DNS_RESOLVER_H_
 #define HIKYAKU_LIB_DNS_RESOLVER_H_

@@ -52,14 +52,13 @@ const std::vector<double>& LatencyBuckets() {
 }
 
 const std::vector<double>& AgeBuckets() {
-  static const auto* buckets = new std::vector<double>{0.01, 0.025, 0.05, 0.1,  0.25,  0.5,   1,     2.5,    5,     10,
-                                                       30,   60,    300,  1800, 3600, 14400, 43200, 86400, 259200, 432000};
+  static const auto* buckets = new std::vector<double>{
+      0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600, 14400, 43200, 86400, 259200, 432000};
   return *buckets;
 }
 
 const std::vector<double>& CountBuckets() {
-  static const auto* buckets =
-      new std::vector<double>{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096};
+  static const auto* buckets = new std::vector<double>{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096};
   return *buckets;
 }
 

@@ -1,8 +1,8 @@
 #include "lib/net/dialer.h"
 
+#include <algorithm>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/udp.hpp>
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"

@@ -34,13 +34,13 @@ class Dialer {
   // Connects to `to` within `options.limit`.
   //
   // Errors, and what the caller does next:
-  //   kPermissionDenied    The egress guard forbids the address.      Try the next address; it will not change by itself.
-  //   kFailedPrecondition  The address is one of our own listeners.   A mail loop: RFC 5321 §5.1, 5.4.6 if we are best.
-  //   kUnavailable         Refused, unreachable, reset.               Try the next address.
-  //   kDeadlineExceeded    `limit` passed.                            Try the next address.
-  //   kInvalidArgument     `source` is not of the family of `to`, or not an address of this machine. Try the next.
-  //   kResourceExhausted   We have no file descriptor or port left.   Our trouble, not the host's: defer.
-  //   kCancelled           We are stopping.                           Give the lease back unchanged.
+  //   kPermissionDenied    The egress guard forbids the address.    Try the next address; time does not help.
+  //   kFailedPrecondition  The address is one of our listeners.     A mail loop (RFC 5321 §5.1); 5.4.6 if we are best.
+  //   kUnavailable         Refused, unreachable, reset.             Try the next address.
+  //   kDeadlineExceeded    `limit` passed.                          Try the next address.
+  //   kInvalidArgument     `source` cannot be bound for `to`.       Try the next address.
+  //   kResourceExhausted   We have no descriptor or port left.      Our trouble, not the host's: defer.
+  //   kCancelled           We are stopping.                         Give the lease back unchanged.
   virtual awaitable<absl::StatusOr<std::unique_ptr<Stream>>> Dial(Endpoint to, DialOptions options) = 0;
 };
 

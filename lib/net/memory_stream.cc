@@ -123,8 +123,8 @@ void MemoryStream::FailWritesAfter(std::size_t bytes, absl::Status status) {
 }
 
 std::pair<std::unique_ptr<MemoryStream>, std::unique_ptr<MemoryStream>> MakeMemoryPair(Executor executor,
-                                                                                        Endpoint first,
-                                                                                        Endpoint second) {
+                                                                                       Endpoint first,
+                                                                                       Endpoint second) {
   const auto there = std::make_shared<MemoryStream::Pipe>(executor);
   const auto back = std::make_shared<MemoryStream::Pipe>(executor);
   return {std::unique_ptr<MemoryStream>(new MemoryStream(back, there, first, second)),

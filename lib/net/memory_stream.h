@@ -37,8 +37,9 @@ class MemoryStream : public Stream {
  private:
   struct Pipe;
   struct Fault;
-  friend std::pair<std::unique_ptr<MemoryStream>, std::unique_ptr<MemoryStream>> MakeMemoryPair(
-      Executor executor, Endpoint first, Endpoint second);
+  friend std::pair<std::unique_ptr<MemoryStream>, std::unique_ptr<MemoryStream>> MakeMemoryPair(Executor executor,
+                                                                                                Endpoint first,
+                                                                                                Endpoint second);
 
   MemoryStream(std::shared_ptr<Pipe> in, std::shared_ptr<Pipe> out, Endpoint local, Endpoint remote);
 
@@ -56,8 +57,8 @@ class MemoryStream : public Stream {
 
 // The two ends; `first` and `second` are where they claim to be.
 std::pair<std::unique_ptr<MemoryStream>, std::unique_ptr<MemoryStream>> MakeMemoryPair(Executor executor,
-                                                                                        Endpoint first = {},
-                                                                                        Endpoint second = {});
+                                                                                       Endpoint first = {},
+                                                                                       Endpoint second = {});
 
 }  // namespace hikyaku::net
 

@@ -82,8 +82,10 @@ bool TaskGroup::Spawn(Executor executor, awaitable<void> task) {
   auto entry = std::make_shared<Task>(state_, executor);
   {
     absl::MutexLock lock(&state_->mutex);
-    if (!state_->closed) state_->tasks.insert(entry.get());
-    else entry->cancelled = true;
+    if (!state_->closed)
+      state_->tasks.insert(entry.get());
+    else
+      entry->cancelled = true;
   }
   if (entry->cancelled) return false;
   // Started on its own thread, so that Cancel, which goes there too, never meets a half-made task.
@@ -92,9 +94,8 @@ bool TaskGroup::Spawn(Executor executor, awaitable<void> task) {
     auto slot = entry->signal.slot();
     const Executor on = entry->executor;
     asio::co_spawn(on, Run(std::move(task)),
-                   asio::bind_cancellation_slot(slot, [entry = std::move(entry)](std::exception_ptr failure) {
-                     CheckFailure(failure);
-                   }));
+                   asio::bind_cancellation_slot(
+                       slot, [entry = std::move(entry)](std::exception_ptr failure) { CheckFailure(failure); }));
   });
   return true;
 }

@@ -37,7 +37,8 @@ TEST(DnsMessage, AddressesOfBothFamilies) {
 }
 
 TEST(DnsMessage, TextStringsAreJoined) {
-  const std::string message = MessageBuilder("t.test", RecordType::kTxt).Txt("t.test", 5, {"v=spf1 ", "", "-all"}).Build();
+  const std::string message =
+      MessageBuilder("t.test", RecordType::kTxt).Txt("t.test", 5, {"v=spf1 ", "", "-all"}).Build();
   EXPECT_EQ(ParseResponse(message, "t.test", RecordType::kTxt)->records[0].text, "v=spf1 -all");
 }
 
@@ -172,7 +173,8 @@ INSTANTIATE_TEST_SUITE_P(Names, DnsName,
                              {"LowerCase", "Example.COM", "example.com"},
                              {"TrailingDotGoes", "example.com.", "example.com"},
                              {"Underscore", "_dmarc.example.com", "_dmarc.example.com"},
-                             {"Label63", std::string(63, 'a'), "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"},
+                             {"Label63", std::string(63, 'a'),
+                              "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"},
                              {"Label64", std::string(64, 'a'), nullptr},
                              {"TooLong", std::string(127, 'a') + "." + std::string(127, 'a'), nullptr},
                              {"Empty", "", nullptr},
@@ -187,8 +189,7 @@ INSTANTIATE_TEST_SUITE_P(Names, DnsName,
 
 TEST(DnsMessage, ReverseNames) {
   EXPECT_EQ(ReverseName(Ip("192.0.2.1")), "1.2.0.192.in-addr.arpa");
-  EXPECT_EQ(ReverseName(Ip("2001:db8::1")),
-            "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa");
+  EXPECT_EQ(ReverseName(Ip("2001:db8::1")), "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa");
 }
 
 }  // namespace

@@ -245,8 +245,7 @@ TEST_F(MxResolverTest, FailuresStayTransient) {
   dns_.Fail("a.test", absl::UnavailableError("SERVFAIL"));
   EXPECT_EQ(Resolve("a.test").status().code(), absl::StatusCode::kUnavailable);
   dns_.Fail("b.test", absl::DeadlineExceededError("silence"));
-  EXPECT_EQ(RunTask(mx_.Resolve("b.test", absl::Milliseconds(5))).status().code(),
-            absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(RunTask(mx_.Resolve("b.test", absl::Milliseconds(5))).status().code(), absl::StatusCode::kDeadlineExceeded);
 }
 
 TEST_F(MxResolverTest, ManyHostsAndAddressesAreBounded) {
