@@ -4,6 +4,7 @@
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <string>
 
 #include "lib/base/check.h"
@@ -14,6 +15,8 @@ struct IoPool::Worker {
   // 1: only our thread runs it, so that what it posts to itself needs no wake-up.
   asio::io_context context{1};
   asio::executor_work_guard<asio::io_context::executor_type> work = asio::make_work_guard(context);
+  // Makes Asio open the context's own descriptors (epoll, eventfd) now: later, when none is left, it would throw.
+  asio::steady_timer reactor{context};
   std::thread thread;
 };
 
