@@ -213,7 +213,8 @@ class ShardTest : public testing::Test {
     return checked.ok() ? checked->shards(0) : v1::ShardCheck();
   }
   void ExpectSound() {
-    for (const std::string& problem : Check().problems()) ADD_FAILURE() << problem;
+    const v1::ShardCheck check = Check();
+    for (const std::string& problem : check.problems()) ADD_FAILURE() << problem;
   }
 
   absl::StatusOr<v1::GetMessageResponse> Message(const std::string& id) {
