@@ -1,0 +1,155 @@
+"""Mail servers that others wrote, as receivers: each with a folder of its own, gone when it stops."""
+
+import os
+import pathlib
+import pwd
+import shutil
+import subprocess
+import tempfile
+
+from support.node import BINARY
+from support.process import Process
+from support.wait import port_open, wait_for
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+NOBODY = 65534
+
+
+class Receiver:
+    """A running server. `mails()`: every mail it has stored, as bytes with CRLF line ends."""
+
+
+    def __init__(self, domain, address):
+        self.domain, self.address = domain, address
+        # Not below pytest's folder, which only root may enter.
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="hikyaku-receiver-"))
+        self.folder.chmod(0o755)
+        self.process = None
+
+    def run(self, *command, **options):
+        self.process = Process(command, self.folder / "log", **options)
+        self.process.wait_until(lambda: port_open(self.address, 25), 60, f"{type(self).__name__} at {self.address}:25")
+        return self
+
+    def mails(self):
+        return [file.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") for file in self.files()]
+
+    def files(self):
+        return sorted(self.folder.glob("mail/new/*"))
+
+    def output(self):
+        return self.process.output() if self.process else ""
+
+    def stop(self):
+        if self.process:
+            self.process.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Postfix(Receiver):
+    """A whole Postfix with one mailbox for every address of the domain."""
+
+    SERVICES = """25 inet n - n - - smtpd
+postlog unix-dgram n - n - 1 postlogd
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+error unix - - n - - error
+retry unix - - n - - error
+anvil unix - - n - 1 anvil
+proxymap unix - - n - - proxymap
+virtual unix - n n - - virtual
+"""
+
+    def start(self):
+        for name in ("etc", "spool", "lib", "mail"):
+            (self.folder / name).mkdir()
+        shutil.chown(self.folder / "lib", "postfix")
+        os.chown(self.folder / "mail", NOBODY, NOBODY)
+        settings = {
+            "compatibility_level": "3.6", "queue_directory": self.folder / "spool", "data_directory": self.folder / "lib",
+            "myhostname": f"mx.{self.domain}", "mydestination": "", "inet_interfaces": self.address, "alias_maps": "",
+            "alias_database": "", "mynetworks": "127.0.0.0/8", "virtual_mailbox_domains": self.domain,
+            "virtual_mailbox_base": self.folder, "virtual_mailbox_maps": "static:mail/", "virtual_minimum_uid": "100",
+            "virtual_uid_maps": f"static:{NOBODY}", "virtual_gid_maps": f"static:{NOBODY}",
+            "maillog_file": self.folder / "maillog", "maillog_file_prefixes": self.folder,
+        }
+        (self.folder / "etc/main.cf").write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
+        (self.folder / "etc/master.cf").write_text(self.SERVICES)
+        # Postfix goes to the background by itself.
+        subprocess.run(["postfix", "-c", self.folder / "etc", "start"], check=True, capture_output=True, timeout=60)
+        wait_for(lambda: port_open(self.address, 25), 60, self.output)
+        return self
+
+    def output(self):
+        log = self.folder / "maillog"
+        return log.read_text(errors="replace") if log.exists() else ""
+
+    def stop(self):
+        subprocess.run(["postfix", "-c", self.folder / "etc", "stop"], capture_output=True, timeout=60)
+        super().stop()
+
+
+class OpenSmtpd(Receiver):
+    """OpenSMTPD, unpacked beside Postfix, with which it cannot be installed. Its fixed paths are mounts of its own."""
+
+    INNER = """set -e
+for folder in /var/lib /var/spool /usr/libexec /run; do mount -t tmpfs -o mode=755 none $folder; done
+mkdir -p /var/lib/opensmtpd/empty /var/spool/smtpd
+chmod 711 /var/spool/smtpd
+cp -r "$2/usr/libexec/opensmtpd" /usr/libexec/opensmtpd
+mount --bind "$1/passwd" /etc/passwd
+mount --bind "$1/group" /etc/group
+exec "$2/usr/sbin/smtpd" -d -f "$1/smtpd.conf"
+"""
+
+    def start(self):
+        unpacked = ROOT / ".deps/opensmtpd"
+        assert (unpacked / "usr/sbin/smtpd").exists(), f"no {unpacked}: tools/setup --tests"
+        users = {"opensmtpd": (64901, "/"), "opensmtpq": (64902, "/"), "mailbox": (64903, self.folder / "home")}
+        for name in ("passwd", "group"):
+            lines = pathlib.Path("/etc", name).read_text()
+            for user, (number, home) in users.items():
+                lines += f"{user}:x:{number}:{number}::{home}:/bin/sh\n" if name == "passwd" else f"{user}:x:{number}:\n"
+            (self.folder / name).write_text(lines)
+        (self.folder / "home").mkdir()
+        os.chown(self.folder / "home", 64903, 64903)
+        (self.folder / "smtpd.conf").write_text(
+            f"listen on {self.address} port 25 hostname mx.{self.domain}\n"
+            f'action "keep" maildir "{self.folder}/home/mail" virtual {{ "@" = "mailbox" }}\n'
+            f'match from any for domain "{self.domain}" action "keep"\n')
+        return self.run("unshare", "--mount", "--propagation", "private", "bash", "-c", self.INNER, "smtpd", self.folder,
+                        unpacked)
+
+    def files(self):
+        return sorted(self.folder.glob("home/mail/new/*"))
+
+
+class Aiosmtpd(Receiver):
+    """Python's server, as its own command starts it."""
+
+    def start(self):
+        return self.run("/usr/bin/python3", "-m", "aiosmtpd", "--nosetuid", "--smtputf8", "--listen", f"{self.address}:25",
+                        "--class", "aiosmtpd.handlers.Mailbox", self.folder / "mail")
+
+
+class SmtpSink(Receiver):
+    """Postfix's test receiver, which saves a mail a file, behind some lines of its own."""
+
+    def start(self):
+        (self.folder / "mail").mkdir()
+        return self.run("smtp-sink", "-4", "-u", pwd.getpwuid(os.getuid()).pw_name, "-d", f"{self.folder}/mail/%s.",
+                        f"{self.address}:25", "100")
+
+    def files(self):
+        return sorted(file for file in self.folder.glob("mail/*") if file.stat().st_size)
+
+
+class HikyakuSink(Receiver):
+    """Our own test receiver."""
+
+    def start(self):
+        return self.run(BINARY, "sink", "--listen", f"{self.address}:25", "--no-words", "--maildir", self.folder / "mail")
