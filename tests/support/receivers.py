@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import pwd
 import shutil
 import subprocess
 import tempfile
@@ -141,7 +140,7 @@ class SmtpSink(Receiver):
 
     def start(self):
         (self.folder / "mail").mkdir()
-        return self.run("smtp-sink", "-4", "-u", pwd.getpwuid(os.getuid()).pw_name, "-d", f"{self.folder}/mail/%s.",
+        return self.run("smtp-sink", "-4", "-u", "root", "-d", f"{self.folder}/mail/%s.",
                         f"{self.address}:25", "100")
 
     def files(self):
