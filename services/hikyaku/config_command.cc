@@ -45,7 +45,8 @@ void AddOne(CLI::App* app, const char* help, bool print, std::vector<Command>* c
   const auto flags = std::make_shared<ConfigFlags>();
   app->add_option("FILE", flags->file, "The configuration file (YAML)")->required();
   app->add_option("--role", flags->role, "For which role: all, submission, queue or delivery")
-      ->check(CLI::IsMember({"all", "submission", "queue", "delivery"}));
+      ->check(CLI::IsMember({"all", "submission", "queue", "delivery"}))
+      ->capture_default_str();
   commands->push_back({app, [flags, print] { return RunConfig(*flags, print); }});
 }
 

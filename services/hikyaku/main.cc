@@ -5,7 +5,9 @@
 
 #include <CLI/CLI.hpp>
 
+#include "lib/config/nearest.h"
 #include "services/hikyaku/command.h"
+#include "services/hikyaku/text.h"
 #include "services/hikyaku/version.h"
 
 namespace hikyaku::cli {
@@ -26,6 +28,16 @@ const CLI::App* Named(const CLI::App* app) {
   return below.empty() ? app : Named(below.front());
 }
 
+// "unknown command "lst"; did you mean list?", where a word stands in the place of a subcommand.
+std::string UnknownCommand(const CLI::App& app) {
+  const std::vector<std::string> left = app.remaining();
+  const std::vector<const CLI::App*> below = app.get_subcommands({});
+  if (left.empty() || below.empty() || left[0].empty() || left[0][0] == '-') return "";
+  std::vector<std::string> names;
+  for (const CLI::App* sub : below) names.push_back(sub->get_name());
+  return "unknown command \"" + Printable(left[0], 60) + "\"; " + config::Suggest(left[0], names);
+}
+
 // CLI11 has many codes of its own; for us, all but help and version are wrong use.
 int Explain(const CLI::App& app, const CLI::ParseError& error) {
   if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(error);
@@ -33,16 +45,17 @@ int Explain(const CLI::App& app, const CLI::ParseError& error) {
   for (const CLI::App* at = Named(&app); at != nullptr; at = at->get_parent()) {
     name = name.empty() ? at->get_name() : at->get_name() + " " + name;
   }
-  std::fprintf(stderr, "%s: %s\nSee %s --help\n", name.c_str(), error.what(), name.c_str());
+  const std::string unknown = UnknownCommand(*Named(&app));
+  std::fprintf(stderr, "%s: %s\nSee %s --help\n", name.c_str(), unknown.empty() ? error.what() : unknown.c_str(),
+               name.c_str());
   return kExitUsage;
 }
 
 int Main(int argc, char** argv) {
   CLI::App app("Hikyaku: takes mail from your services, keeps it safe, and delivers it.", "hikyaku");
   app.footer(kExamples);
-  app.set_version_flag("--version", kVersion);
+  app.set_version_flag("--version", kVersion, "Print the version");
   app.require_subcommand(1);
-  app.option_defaults()->always_capture_default();
   std::vector<Command> commands;
   AddServe(&app, &commands);
   AddSend(&app, &commands);

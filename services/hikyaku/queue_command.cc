@@ -163,7 +163,7 @@ void AddQueue(CLI::App* parent, std::vector<Command>* commands) {
   };
   const auto domain = [&](CLI::App* sub) { return sub->add_option("DOMAIN", flags->domain, "Destination domain"); };
   const auto limit = [&](CLI::App* sub) {
-    sub->add_option("--limit", flags->limit, "Most lines")->check(CLI::Range(1, 1000));
+    sub->add_option("--limit", flags->limit, "Most lines")->check(CLI::Range(1, 1000))->capture_default_str();
   };
   limit(add("list", "Destination domains with mail waiting, the most first", List));
   CLI::App* show = add("show", "The deliveries that wait, of one domain or of all, in due order", Show);

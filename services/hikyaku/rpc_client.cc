@@ -42,14 +42,17 @@ std::string Meaning(const RpcFlags& flags, grpc::StatusCode code) {
   }
 }
 
-void AppendDetails(const grpc::Status& status, std::string* out) {
+// Whether there were fields of a BadRequest.
+bool AppendDetails(const grpc::Status& status, std::string* out) {
   google::rpc::Status details;
-  if (!details.ParseFromString(status.error_details())) return;
+  bool fields = false;
+  if (!details.ParseFromString(status.error_details())) return false;
   for (const google::protobuf::Any& any : details.details()) {
     google::rpc::BadRequest bad;
     google::rpc::RetryInfo retry;
     if (any.UnpackTo(&bad)) {
       for (const auto& field : bad.field_violations()) {
+        fields = true;
         absl::StrAppend(out, "  ", Printable(field.field()), ": ", Printable(field.description()), "\n");
       }
     } else if (any.UnpackTo(&retry)) {
@@ -57,13 +60,16 @@ void AppendDetails(const grpc::Status& status, std::string* out) {
                                                          absl::Nanoseconds(retry.retry_delay().nanos())), "\n");
     }
   }
+  return fields;
 }
 
 }  // namespace
 
 void AddRpcFlags(CLI::App* app, RpcFlags* flags) {
-  app->add_option("--server", flags->server, "HOST:PORT of the gRPC listener")->envname("HIKYAKU_SERVER");
-  app->add_option("--timeout", flags->timeout, "Longest wait for an answer")->check(IsDuration());
+  app->add_option("--server", flags->server, "HOST:PORT of the gRPC listener")
+      ->envname("HIKYAKU_SERVER")
+      ->capture_default_str();
+  app->add_option("--timeout", flags->timeout, "Longest wait for an answer")->check(IsDuration())->capture_default_str();
   app->add_flag("--json", flags->json, "Print the answer as JSON");
 }
 
@@ -92,11 +98,12 @@ void SetDeadline(const RpcFlags& flags, grpc::ClientContext* context) {
 }
 
 std::string ErrorText(const RpcFlags& flags, const grpc::Status& status) {
+  std::string details;
+  const bool fields = AppendDetails(status, &details);
   std::string text = absl::StrCat("hikyaku: ", Meaning(flags, status.error_code()));
-  if (!status.error_message().empty()) absl::StrAppend(&text, ": ", Printable(status.error_message()));
-  absl::StrAppend(&text, "\n");
-  AppendDetails(status, &text);
-  return text;
+  // Where fields are listed, the message is only the first of them.
+  if (!fields && !status.error_message().empty()) absl::StrAppend(&text, ": ", Printable(status.error_message()));
+  return absl::StrCat(text, "\n", details);
 }
 
 int Fail(const RpcFlags& flags, const grpc::Status& status) {

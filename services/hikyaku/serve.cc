@@ -16,6 +16,7 @@
 #include "lib/config/effective.h"
 #include "lib/config/reload.h"
 #include "lib/config/validate.h"
+#include "services/hikyaku/listen_check.h"
 #include "services/hikyaku/node.h"
 
 namespace hikyaku::cli {
@@ -90,6 +91,9 @@ int Serve(const ServeFlags& flags) {
   const auto loaded = config::LoadEffectiveConfig(flags.config_path, flags.role);
   if (!loaded.ok()) return Complain(loaded.status(), kWrongUse);
   if (absl::Status status = config::CheckDataDir(loaded->config, flags.role, loaded->source); !status.ok()) {
+    return Complain(status, kWrongUse);
+  }
+  if (absl::Status status = CheckListeners(loaded->config, flags.role, loaded->source); !status.ok()) {
     return Complain(status, kWrongUse);
   }
   log::SetLevel(LevelFrom(loaded->config.log().level()));

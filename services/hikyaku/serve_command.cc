@@ -29,7 +29,8 @@ void AddServe(CLI::App* parent, std::vector<Command>* commands) {
   const auto flags = std::make_shared<Flags>();
   app->add_option("--config", flags->config, "The configuration file (YAML)")->required()->envname("HIKYAKU_CONFIG");
   app->add_option("--role", flags->role, "all, submission, queue or delivery")
-      ->check(CLI::IsMember({"all", "submission", "queue", "delivery"}));
+      ->check(CLI::IsMember({"all", "submission", "queue", "delivery"}))
+      ->capture_default_str();
   commands->push_back({app, [flags] {
                          return Serve({.config_path = flags->config, .role = *config::ParseRole(flags->role)});
                        }});

@@ -139,22 +139,24 @@ void AddSink(CLI::App* parent, std::vector<Command>* commands) {
   app->footer(Examples());
   const auto flags = std::make_shared<SinkFlags>();
   app->add_option("--listen", flags->listen, "IP:PORT; may be given again; port 0 takes a free one")
-      ->allow_extra_args(false);
+      ->allow_extra_args(false)
+      ->capture_default_str();
   app->add_option("--rule", flags->rules, "A rule, see below; may be given again")->allow_extra_args(false);
   app->add_flag("--no-words", flags->no_words, "No meaning in local parts: only the rules count");
   app->add_option("--maildir", flags->keeper.maildir, "Save each mail here, byte for byte");
   app->add_option("--log", flags->keeper.log, "Append a line of JSON for each mail");
-  app->add_option("--token-header", flags->keeper.token_header, "The header field for \"token\" in the log");
+  app->add_option("--token-header", flags->keeper.token_header, "The header field for \"token\" in the log")
+      ->capture_default_str();
   app->add_flag("--fsync", flags->keeper.fsync, "Sync mail and log before the 250");
   app->add_flag("--count-only", flags->count_only, "No line a mail: only the counts at the end");
-  app->add_option("--hostname", flags->session.hostname, "Name in the greeting");
-  app->add_option("--size", flags->size, "Largest mail");
-  app->add_option("--recipients", flags->session.max_recipients, "Most recipients of a mail");
+  app->add_option("--hostname", flags->session.hostname, "Name in the greeting")->capture_default_str();
+  app->add_option("--size", flags->size, "Largest mail")->capture_default_str();
+  app->add_option("--recipients", flags->session.max_recipients, "Most recipients of a mail")->capture_default_str();
   app->add_flag("--no-8bitmime", flags->no_8bitmime, "Do not offer 8BITMIME");
   app->add_flag("--no-chunking", flags->no_chunking, "Do not offer CHUNKING");
   app->add_flag("--no-pipelining", flags->no_pipelining, "Do not offer PIPELINING, and note who does it nevertheless");
   app->add_flag("--no-smtputf8", flags->no_smtputf8, "Do not offer SMTPUTF8");
-  app->add_option("--threads", flags->threads, "Threads for connections")->check(CLI::Range(1, 64));
+  app->add_option("--threads", flags->threads, "Threads for connections")->capture_default_str()->check(CLI::Range(1, 64));
   commands->push_back({app, [flags] { return RunSink(*flags); }});
 }
 
