@@ -18,13 +18,16 @@ bool HeldLease::Begin() {
   return state_.compare_exchange_strong(expected, State::kBegun) || expected == State::kBegun;
 }
 
+bool HeldLease::alive() const { return state_.load() != State::kOver && session_->fresh(); }
+
 bool HeldLease::Withdraw() {
   State expected = State::kHeld;
   return state_.compare_exchange_strong(expected, State::kOver);
 }
 
-std::shared_ptr<LeaseSession> LeaseSession::Open(queue::Shard& shard, std::string worker, OnHeld on_held) {
-  std::shared_ptr<LeaseSession> session(new LeaseSession(std::move(on_held)));
+std::shared_ptr<LeaseSession> LeaseSession::Open(queue::Shard& shard, std::string worker, Clock& clock,
+                                                 OnHeld on_held) {
+  std::shared_ptr<LeaseSession> session(new LeaseSession(clock, std::move(on_held)));
   session->stream_ = shard.OpenLeases(std::move(worker), session.get());
   return session;
 }
@@ -41,7 +44,9 @@ awaitable<absl::Status> LeaseSession::WaitForEnd() {
     const absl::Duration every = RenewEvery();
     const auto woken = co_await net::AwaitCallbackWithin<bool>(every, [this](Wake wake) { WakeBy(std::move(wake)); });
     if (absl::IsCancelled(woken.status())) co_return woken.status();
-    if (!ended_.load() && HoldsAny()) stream_->Renew();
+    if (ended_.load() || !HoldsAny()) continue;
+    Speak();
+    stream_->Renew();
   }
   co_return absl::OkStatus();
 }
@@ -50,6 +55,26 @@ absl::Duration LeaseSession::RenewEvery() const {
   const absl::Duration lease_time = stream_->lease_time();
   if (lease_time <= absl::ZeroDuration()) return kFirstRenew;
   return std::min(lease_time / 3, kLongestRenew);
+}
+
+bool LeaseSession::fresh() const {
+  const absl::Duration lease_time = stream_->lease_time();
+  absl::MutexLock lock(&mutex_);
+  return lease_time <= absl::ZeroDuration() || clock_.Now() - spoke_ < lease_time;
+}
+
+void LeaseSession::Speak() {
+  const bool in_time = fresh();
+  absl::MutexLock lock(&mutex_);
+  if (!in_time) {
+    for (const auto& [id, held] : held_) held->Lose();
+  }
+  spoke_ = clock_.Now();
+}
+
+void LeaseSession::Grant(std::uint32_t leases) {
+  Speak();
+  stream_->Grant(leases);
 }
 
 void LeaseSession::WakeBy(Wake wake) {
@@ -72,19 +97,19 @@ void LeaseSession::Report(const HeldLease& held, internal::v1::Verdict verdict, 
   }
   if (lost) log::Warn("verdict_of_lost_lease", {{"domain", held.lease().delivery.domain()}});
   verdict.set_lease(id);
+  Speak();
   stream_->Report(std::move(verdict));
-  if (more) stream_->Grant(1);
+  if (more) Grant(1);
 }
 
 void LeaseSession::GiveBack(const HeldLease& held, bool more) {
+  Speak();
   if (Remove(held.lease().id) != nullptr) stream_->GiveBack(held.lease().id);
-  if (more) stream_->Grant(1);
+  if (more) Grant(1);
 }
 
-void LeaseSession::Forget(const HeldLease& held, bool more) {
-  Remove(held.lease().id);
-  if (more) stream_->Grant(1);
-}
+// One that ran out by our clock may still be ours by the shard's: then it must hear that we do not go on.
+void LeaseSession::Forget(const HeldLease& held, bool more) { GiveBack(held, more); }
 
 void LeaseSession::GiveBackUnbegun() {
   std::vector<std::uint64_t> back;
@@ -127,6 +152,7 @@ void LeaseSession::OnLease(queue::Lease lease) {
   {
     absl::MutexLock lock(&mutex_);
     if (ended_.load()) return;
+    if (held_.empty()) spoke_ = clock_.Now();
     held_[id] = held;
   }
   on_held_(std::move(held));

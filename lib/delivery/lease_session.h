@@ -22,6 +22,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "lib/base/clock.h"
 #include "lib/delivery/connection.h"
 #include "lib/net/asio.h"
 #include "lib/net/resume.h"
@@ -38,7 +39,9 @@ class HeldLease : public LeaseGuard {
       : lease_(std::move(lease)), session_(std::move(session)) {}
 
   bool Begin() override;
-  bool alive() const override { return state_.load() != State::kOver; }
+  // Also false when the lease has run out by our own clock: a process that was stopped for long has not read yet that the
+  // shard has taken it back.
+  bool alive() const override;
 
   // Takes the lease away from an attempt that has not begun a transaction. False: it has, or it is over already.
   bool Withdraw();
@@ -62,12 +65,12 @@ class LeaseSession : public queue::LeaseListener, public std::enable_shared_from
   // Called for each lease on the shard's thread; starts its attempt elsewhere.
   using OnHeld = std::function<void(std::shared_ptr<HeldLease>)>;
 
-  // Opens the stream; nothing comes before Grant.
-  static std::shared_ptr<LeaseSession> Open(queue::Shard& shard, std::string worker, OnHeld on_held);
+  // Opens the stream; nothing comes before Grant. `clock` outlives the session.
+  static std::shared_ptr<LeaseSession> Open(queue::Shard& shard, std::string worker, Clock& clock, OnHeld on_held);
 
   ~LeaseSession() override;
 
-  void Grant(std::uint32_t leases) { stream_->Grant(leases); }
+  void Grant(std::uint32_t leases);
 
   // Returns when the stream has ended (ok), or the task is cancelled; renews the leases meanwhile. One caller.
   awaitable<absl::Status> WaitForEnd();
@@ -78,7 +81,7 @@ class LeaseSession : public queue::LeaseListener, public std::enable_shared_from
   // The end of an attempt, each with a new credit unless the worker takes no more. What was lost is passed over.
   void Report(const HeldLease& held, internal::v1::Verdict verdict, bool more);
   void GiveBack(const HeldLease& held, bool more);
-  void Forget(const HeldLease& held, bool more);  // It was lost.
+  void Forget(const HeldLease& held, bool more);  // It was lost, as far as we know.
 
   // Gives back all leases that have not begun.
   void GiveBackUnbegun();
@@ -89,6 +92,9 @@ class LeaseSession : public queue::LeaseListener, public std::enable_shared_from
   // The shard has answered, and the stream has not ended.
   bool connected() const;
 
+  // We have spoken within the lease time, so that the shard cannot have taken our leases back for silence.
+  bool fresh() const;
+
   // Of queue::LeaseListener.
   void OnLease(queue::Lease lease) override;
   void OnRecorded(std::uint64_t lease) override;
@@ -98,21 +104,25 @@ class LeaseSession : public queue::LeaseListener, public std::enable_shared_from
  private:
   using Wake = net::Resume<absl::StatusOr<bool>>;
 
-  explicit LeaseSession(OnHeld on_held) : on_held_(std::move(on_held)) {}
+  LeaseSession(Clock& clock, OnHeld on_held) : clock_(clock), on_held_(std::move(on_held)), spoke_(clock.Now()) {}
 
   using Leases = absl::flat_hash_map<std::uint64_t, std::shared_ptr<HeldLease>>;
 
   void WakeBy(Wake wake);
+  // Before each word to the shard. After too long a silence everything held is lost, whatever the shard thinks.
+  void Speak();
   // Nothing when it was lost before.
   std::shared_ptr<HeldLease> Remove(std::uint64_t lease);
   bool HoldsAny() const;
   absl::Duration RenewEvery() const;
 
+  Clock& clock_;
   const OnHeld on_held_;
   std::unique_ptr<queue::LeaseStream> stream_;  // Set once, before the first grant.
   std::atomic<bool> ended_{false};
 
   mutable absl::Mutex mutex_;
+  absl::Time spoke_ ABSL_GUARDED_BY(mutex_);        // Our last word, or the first lease after we had none.
   Leases held_ ABSL_GUARDED_BY(mutex_);             // Until their verdict is recorded.
   std::vector<Wake> wake_ ABSL_GUARDED_BY(mutex_);  // At most one.
 };

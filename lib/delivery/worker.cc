@@ -137,7 +137,7 @@ awaitable<void> Worker::Impl::KeepStream(Link& link) {
 }
 
 std::shared_ptr<LeaseSession> Worker::Impl::OpenStream(Link& link) {
-  auto session = LeaseSession::Open(*link.shard, options_.name,
+  auto session = LeaseSession::Open(*link.shard, options_.name, clock_,
                                     [this](std::shared_ptr<HeldLease> held) { OnHeld(std::move(held)); });
   {
     absl::MutexLock lock(&link.mutex);

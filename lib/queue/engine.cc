@@ -139,7 +139,7 @@ void Engine::Fill() {
       over.push_back(std::move(item));
       continue;
     }
-    leases.Assign(*stream, item);
+    leases.Assign(*stream, item, LeaseClock());
     ++leased[item->priority_class];
     if (item->body != nullptr && item->delivery != nullptr) {
       leases.Notify(*stream,

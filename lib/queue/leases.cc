@@ -38,7 +38,8 @@ Stream* Leases::NextWithCredit() {
   return nullptr;
 }
 
-void Leases::Assign(Stream& stream, ItemPtr item) {
+void Leases::Assign(Stream& stream, ItemPtr item, absl::Duration now) {
+  if (stream.leases.empty()) stream.heard = now;
   --stream.credits;
   item->state = ItemState::kLeased;
   item->stream = &stream;

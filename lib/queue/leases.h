@@ -61,8 +61,9 @@ class Leases {
     stream.silent = false;
   }
 
-  // Gives the item to the worker: its lease is counted. The notice comes apart, when the body is at hand.
-  void Assign(Stream& stream, ItemPtr item);
+  // Gives the item to the worker: its lease is counted. The notice comes apart, when the body is at hand. The time of a
+  // stream without leases begins now: a worker has no reason to speak while it holds none.
+  void Assign(Stream& stream, ItemPtr item, absl::Duration now);
   // Ends the lease of the item, of whatever kind. The item's stream is null afterwards.
   void Unassign(Item& item);
 

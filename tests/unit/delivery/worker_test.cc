@@ -40,7 +40,7 @@ class WorkerTest : public testing::Test {
   Worker& Start(std::vector<queue::Shard*> shards) {
     Network network{RouteTable(25), net::EgressGuard(), dialer_};
     worker_ =
-        std::make_unique<Worker>(options_, std::move(shards), std::move(network), pool_, resolver_, Clock::System());
+        std::make_unique<Worker>(options_, std::move(shards), std::move(network), pool_, resolver_, *clock_);
     return *worker_;
   }
 
@@ -60,6 +60,8 @@ class WorkerTest : public testing::Test {
     return seen.get();
   }
 
+  Clock* clock_ = &Clock::System();
+  FakeClock fake_clock_;
   net::IoPool pool_{2};
   dns::FakeResolver resolver_;
   std::shared_ptr<FakeDialer> dialer_ = std::make_shared<FakeDialer>();
@@ -176,6 +178,24 @@ TEST_F(WorkerTest, RevokedLeaseIsNotSent) {
   while (worker_->in_flight() > 0) absl::SleepFor(absl::Milliseconds(1));
   EXPECT_TRUE(mx_->bodies().empty());
   EXPECT_TRUE(shard.verdicts().empty());
+  EXPECT_EQ(shard.credits(), 10u);
+}
+
+// A process that was stopped for longer than its lease has not read yet that the lease was taken back.
+TEST_F(WorkerTest, LeaseThatRanOutByOurClockIsNotSentAndGivenBack) {
+  FakeShard& shard = shard_;
+  shard.SetLeaseTime(absl::Seconds(60));
+  clock_ = &fake_clock_;
+  mx_->On("RCPT", {"slowly 250 ok"});
+  auto* const begun = When("RCPT");
+  Start({&shard});
+  shard.Offer(Mail(1));
+  begun->WaitForNotification();
+  fake_clock_.Advance(absl::Seconds(60));
+  while (worker_->in_flight() > 0) absl::SleepFor(absl::Milliseconds(1));
+  EXPECT_TRUE(mx_->bodies().empty());
+  EXPECT_TRUE(shard.verdicts().empty());
+  EXPECT_EQ(shard.given_back(), (std::vector<std::uint64_t>{1}));
   EXPECT_EQ(shard.credits(), 10u);
 }
 

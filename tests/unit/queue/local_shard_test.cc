@@ -183,6 +183,24 @@ TEST_F(LifeCycle, SilentWorkerLosesItsLease) {
   EXPECT_EQ(Trace(id), "AD");
 }
 
+// It had nothing to renew: its first lease has the whole time nevertheless.
+TEST_F(LifeCycle, WorkerThatWasIdleForLongKeepsItsLease) {
+  Open();
+  Worker worker(*shard_, 1);
+  for (int i = 0; i < 4; ++i) {
+    clock_.Advance(absl::Seconds(25));
+    absl::SleepFor(absl::Milliseconds(80));
+  }
+  Accept(Mail({"a@x.test"}));
+  const Lease lease = worker.Next();
+  for (int i = 0; i < 2; ++i) {
+    clock_.Advance(absl::Seconds(20));
+    absl::SleepFor(absl::Milliseconds(80));
+  }
+  EXPECT_EQ(worker.revoked(), 0);
+  worker.Report(lease, {Delivered()});
+}
+
 TEST_F(LifeCycle, RenewKeepsALease) {
   Open();
   Worker worker(*shard_, 1);
