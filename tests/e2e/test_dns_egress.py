@@ -124,7 +124,7 @@ def test_n15_one_domain_in_all_its_spellings(world, stage):
 
 
 @pytest.mark.parametrize("domain", ["xn--a.test", "x" * 64 + ".test", "a..test", ".test", "a b.test",
-                                    "\u200bx.test", ".".join(["a" * 60] * 5) + ".test", ""])
+                                    "\u0600.test", ".".join(["a" * 60] * 5) + ".test", ""])
 def test_n15_names_that_dns_cannot_carry(world, domain):
     """An error of the client's, told at once."""
     with pytest.raises(grpc.RpcError) as caught:

@@ -74,7 +74,7 @@ def assert_lines(received, limit=998):
 
 # M01: long lines.
 
-@pytest.mark.parametrize("length,code", [(998, 250), (999, 550), (2048, 550), (1 << 20, 550)])
+@pytest.mark.parametrize("length,code", [(998, 250), (999, 554), (2048, 554), (1 << 20, 554)])
 @pytest.mark.parametrize("where", ["body", "header"])
 def test_m01_long_lines_by_smtp(post, where, length, code):
     word = token()
@@ -176,7 +176,7 @@ def test_m02_text_of_the_api_is_seven_bit_for_everyone(post):
     post.api.send(request(subject=word, to=["r@ok.test", "r@plain.test"], text="Grüße, 日本語, 😀\n.\n"))
     for received in post.wait_mails(word, 2):
         assert received.data.isascii()
-        assert parsed(received).get_content() == "Grüße, 日本語, 😀\n.\n"
+        assert leaves(parsed(received)) == ["Grüße, 日本語, 😀\r\n.\r\n".encode()]
 
 
 # M03: SMTPUTF8.
@@ -468,7 +468,7 @@ def test_raw_messages_with_lf_become_crlf(post):
 def test_quoted_printable_of_the_api_is_what_others_decode(post):
     """Trailing blanks, equal signs and lone dots, by a decoder that is not the parser's."""
     word = token()
-    text = "trailing \t \n=3D=\n.\n" + "ü" * 30 + "\nFrom me\n"
+    text = "trailing \t \n=3D=\n.\nFrom me, ünto you\n" + "a line that is plain ASCII, as most of it is\n" * 5
     post.api.send(request(subject=word, to=["r@plain.test"], text=text))
     received = post.wait_mail(word)
     assert received.header("Content-Transfer-Encoding") == ["quoted-printable"]

@@ -72,6 +72,7 @@ virtual unix - n n - - virtual
             "compatibility_level": "3.6", "queue_directory": self.folder / "spool", "data_directory": self.folder / "lib",
             "myhostname": f"mx.{self.domain}", "mydestination": "", "inet_interfaces": self.address, "alias_maps": "",
             "alias_database": "", "mynetworks": "127.0.0.0/8", "virtual_mailbox_domains": self.domain,
+            "smtpd_relay_restrictions": "reject_unauth_destination",
             "virtual_mailbox_base": self.folder, "virtual_mailbox_maps": "static:mail/", "virtual_minimum_uid": "100",
             "virtual_uid_maps": f"static:{NOBODY}", "virtual_gid_maps": f"static:{NOBODY}",
             "maillog_file": self.folder / "maillog", "maillog_file_prefixes": self.folder,
@@ -145,6 +146,10 @@ class SmtpSink(Receiver):
 
     def files(self):
         return sorted(file for file in self.folder.glob("mail/*") if file.stat().st_size)
+
+    def mails(self):
+        """Without the line end that it puts behind each mail."""
+        return [mail[:-2] for mail in super().mails()]
 
 
 class HikyakuSink(Receiver):
