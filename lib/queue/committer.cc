@@ -12,8 +12,9 @@
 namespace hikyaku::queue {
 namespace {
 
-// A group is bounded so that its first operation does not wait long for its last, and so that one batch fits in memory.
-constexpr std::size_t kGroupBytes = 16 << 20;
+// A group is bounded so that its first operation does not wait long for its last, and so that its batch stays in the
+// processor's cache: larger groups save syncs that cost nothing any more.
+constexpr std::size_t kGroupBytes = 1 << 20;
 constexpr std::size_t kGroupOperations = 2048;
 
 constexpr absl::Duration kRepairPause = absl::Seconds(1);
@@ -106,6 +107,9 @@ void Committer::Commit(Operations group) {
   if (batch_ == nullptr) return Break(std::move(group), absl::UnavailableError("the store is closed"));
   batch_->Clear();
   storage::v1::Counters before = counters_;
+  // Verdicts touch what earlier groups made, so their order against the rest is free; keeping each kind together keeps
+  // the keys nearly sorted, which is what RocksDB inserts fastest.
+  std::stable_partition(group.begin(), group.end(), [](const auto& operation) { return operation->must_happen(); });
   Group shared{store_, *batch_, counters_};
   for (const auto& operation : group) operation->Apply(shared);
 

@@ -42,8 +42,7 @@ struct Group {
   storage::v1::Counters& counters;
   // What this group wrote so far, where a later operation of the group must know.
   absl::flat_hash_map<std::string, storage::v1::IdempotencyRecord> idempotency;
-  absl::flat_hash_set<std::string> made;   // Delivery keys.
-  absl::flat_hash_set<std::string> ended;  // Delivery keys.
+  absl::flat_hash_set<std::string> ended;  // Delivery keys, of messages with several.
 
   std::uint64_t NextSequence() {
     const std::uint64_t sequence = counters.next_sequence();

@@ -98,9 +98,11 @@ void PutParked(Batch& batch, absl::string_view delivery_key, storage::v1::DueEnt
   batch.Put(Family::kDue, keys::Due(EndMicros(entry), delivery_key), entry.SerializeAsString());
 }
 
-void FreeBody(Group& group, absl::string_view delivery_key, const storage::v1::Delivery& delivery) {
+void EndRecord(Group& group, absl::string_view delivery_key, const storage::v1::Delivery& delivery) {
+  group.batch.Delete(Family::kDelivery, delivery_key);
   const absl::string_view id = keys::DeliveryId(delivery_key);
   if (delivery.destinations() > 1) {
+    group.ended.insert(std::string(delivery_key));
     const auto cursor = group.store.Scan(Family::kDelivery, id, keys::PrefixEnd(id));
     for (; cursor != nullptr && cursor->Valid(); cursor->Next()) {
       if (group.ended.contains(std::string(cursor->key()))) continue;
@@ -140,9 +142,7 @@ void EndDelivery(Group& group, Ending& ending, v1::Event::Type type, std::int64_
   ending.recipients = delivery.recipients_size();
   PutEndEvents(group, delivery, type, now_micros);
   Count(group.counters, type, ending.recipients);
-  group.batch.Delete(Family::kDelivery, key);
-  group.ended.insert(ending.delivery_key);
-  FreeBody(group, key, delivery);
+  EndRecord(group, key, delivery);
 }
 
 void FinishEndings(Engine& engine, std::vector<Ending>& endings, v1::Event::Type type, bool committed) {

@@ -114,8 +114,8 @@ void DeleteEntries(Batch& batch, const Item& item);
 // Writes the entries of a delivery that is due but has no room in memory.
 void PutParked(Batch& batch, absl::string_view delivery_key, storage::v1::DueEntry entry, std::int64_t due);
 
-// Ends the body of a delivery that `group` ends (it is in group.ended), unless another delivery needs it.
-void FreeBody(Group& group, absl::string_view delivery_key, const storage::v1::Delivery& delivery);
+// Removes the record of a delivery, and its body unless another delivery needs that.
+void EndRecord(Group& group, absl::string_view delivery_key, const storage::v1::Delivery& delivery);
 
 // When a delivery that waits for a worker ends instead. One that nobody tried yet, for no fault of its own (the shard was
 // down, the workers were), outlives its expiry by a day, so that a long outage does not bounce mail untried; unless the

@@ -49,6 +49,7 @@ class EnqueueOperation : public Operation {
   EnqueueOperation(Engine& engine, internal::v1::EnqueueRequest request, Done<internal::v1::EnqueueResponse> done);
   ~EnqueueOperation() override { engine_.pending_bytes -= bytes_; }
 
+  bool alone() const override { return maybe_repeat_; }  // It looks at what is there.
   std::size_t bytes() const override { return bytes_; }
   void Apply(Group& group) override;
   void Finish(const absl::Status& status) override;
@@ -185,7 +186,6 @@ bool EnqueueOperation::AdmitKey(Group& group) {
 
 // Whether this shard took the delivery before: it is open, or its trace tells of it.
 bool EnqueueOperation::Known(Group& group, const Part& part) const {
-  if (group.made.contains(part.key)) return true;
   if (const auto open = group.store.Get(Family::kDelivery, part.key); open.ok() && open->has_value()) return true;
   const std::string prefix = keys::TracePrefix(envelope_.message_id());
   const auto trace = group.store.Scan(Family::kTrace, prefix, keys::PrefixEnd(prefix));
@@ -240,7 +240,6 @@ void EnqueueOperation::Write(Group& group) {
   for (const Part& part : parts_) {
     if (!part.written) continue;
     any = true;
-    group.made.insert(part.key);
     group.batch.Put(Family::kDelivery, part.key, part.record);
     if (part.parked) {
       PutParked(group.batch, part.key, part.entry, due_);

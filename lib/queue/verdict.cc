@@ -69,6 +69,7 @@ VerdictOperation::VerdictOperation(Engine& engine, ItemPtr item, internal::v1::V
     Judge(before.recipients(i), i < verdict.outcomes_size() ? std::move(*verdict.mutable_outcomes(i)) : NoOutcome());
   }
   for (const v1::Event& event : events_) event_bytes_.push_back(event.SerializeAsString());
+  events_ = {};  // Freed here, not on the committer's thread.
   if (rest_.recipients().empty()) return;
 
   *rest_.mutable_envelope() = before.envelope();
@@ -147,9 +148,7 @@ void VerdictOperation::Apply(Group& group) {
     group.batch.Put(Family::kDue, keys::Due(next_due_, item_->key), entry_);
     return;
   }
-  group.batch.Delete(Family::kDelivery, item_->key);
-  group.ended.insert(item_->key);
-  FreeBody(group, item_->key, *item_->delivery);
+  EndRecord(group, item_->key, *item_->delivery);
 }
 
 void VerdictOperation::Finish(const absl::Status& status) {
