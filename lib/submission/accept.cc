@@ -113,8 +113,8 @@ class ShardAcceptor::Operation : public std::enable_shared_from_this<Operation> 
   }
 
   void OnHomeAnswer(absl::StatusOr<internal::v1::EnqueueResponse> response) {
-    // An earlier try claimed the key and did not finish, maybe when other shards were there: go on where it stopped. After
-    // our own claim it can only mean that the claim ran out in between.
+    // An earlier try claimed the key and did not finish, maybe when other shards were there: go on where it stopped.
+    // After our own claim it can only mean that the claim ran out in between.
     if (response.status().code() == absl::StatusCode::kAborted && !claimed_) return Claim();
     if (response.status().code() == absl::StatusCode::kAborted) {
       return Fail(absl::UnavailableError("the idempotency key is in use by another call"));
@@ -192,7 +192,8 @@ class ShardAcceptor::Operation : public std::enable_shared_from_this<Operation> 
     return domains;
   }
 
-  // `domains` by the first shard of each one's order that is not to be avoided. One that has none left is in `homeless`.
+  // `domains` by the first shard of each one's order that is not to be avoided. One that has none left is in
+  // `homeless`.
   std::vector<Part> Place(const Domains& domains, bool* homeless) const {
     std::map<std::size_t, Domains> by_shard;
     for (const std::string& domain : domains) {
@@ -338,9 +339,9 @@ class ShardAcceptor::Operation : public std::enable_shared_from_this<Operation> 
   std::map<std::string, std::vector<std::string>> domains_;  // Still to be written: domain → recipients.
   std::size_t home_ = 0;
   bool claimed_ = false;
-  bool repeat_ = false;          // The id is an earlier try's.
-  bool spread_ = false;          // More than one write makes the whole.
-  std::function<void()> next_;   // Once all parts are durable.
+  bool repeat_ = false;         // The id is an earlier try's.
+  bool spread_ = false;         // More than one write makes the whole.
+  std::function<void()> next_;  // Once all parts are durable.
 
   std::mutex mutex_;  // Guards what follows while parts are outstanding.
   std::size_t outstanding_ = 0;

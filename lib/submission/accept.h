@@ -2,21 +2,23 @@
 // and the answer comes when every one of them has synced. This is where "accepted means durable" is kept across shards.
 //
 // A shard that is down (kUnavailable: nothing was written) is passed over: its domains go to the next shard of their
-// rendezvous order. So is one that is full (kResourceExhausted), when other parts of the message may have been written already: a
-// whole message is better than a repeat of half of it.
+// rendezvous order. So is one that is full (kResourceExhausted), when other parts of the message may have been written
+// already: a whole message is better than a repeat of half of it.
 //
 // With an idempotency key, the key has a home shard, owner(tenant NUL key), that decides:
 //   all domains are the home's own   one Enqueue with the key's record in the same commit.
-//   else                             1. Claim: the home reserves the message id, durably. An earlier try may have done so:
+//   else                             1. Claim: the home reserves the message id, durably. An earlier try may have done
+//   so:
 //                                       then its id is ours, the message is assembled anew under it, and every shard is
 //                                       asked which domains it has of it already.
 //                                    2. Every part that is not the home's, under a part key: a twin of this request at
 //                                       another front-end, or a repeat, lands on what is there.
-//                                    3. The home's part, maybe empty, with the answer: from here on a repeat is answered.
-// A crash between any two steps leaves a claimed id, and the client's repeat goes on from where it stopped. While the home
-// is down, or any shard that may hold a part of an unfinished try, a keyed request is refused (kUnavailable): the key's
-// promise comes before availability. Only two twins at the same moment, one of which spills and one of which does not, can
-// make a second copy.
+//                                    3. The home's part, maybe empty, with the answer: from here on a repeat is
+//                                    answered.
+// A crash between any two steps leaves a claimed id, and the client's repeat goes on from where it stopped. While the
+// home is down, or any shard that may hold a part of an unfinished try, a keyed request is refused (kUnavailable): the
+// key's promise comes before availability. Only two twins at the same moment, one of which spills and one of which does
+// not, can make a second copy.
 //
 // Threading: safe from every thread.
 #ifndef HIKYAKU_LIB_SUBMISSION_ACCEPT_H_
@@ -88,7 +90,8 @@ class Acceptor {
   virtual ~Acceptor() = default;
   virtual void Accept(Mail mail, std::optional<Keyed> keyed, AcceptDone done) = 0;
 
-  // Empty: some shard takes new mail. Otherwise why none does. Costs nothing: a front-end asks before it reads a message.
+  // Empty: some shard takes new mail. Otherwise why none does. Costs nothing: a front-end asks before it reads a
+  // message.
   virtual std::string NotReady() const = 0;
 };
 

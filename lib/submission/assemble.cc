@@ -72,7 +72,8 @@ absl::StatusOr<Assembled> Prepare(std::string message, std::string received, con
 
 absl::StatusOr<Assembled> Complete(const std::string& raw, const MessageId& id, const AssembleOptions& options) {
   if (raw.size() > options.max_size) return TooLarge(raw.size(), options.max_size);
-  // LF alone is how files on disk look; one CR anywhere says that the caller means CRLF, and then every line must have it.
+  // LF alone is how files on disk look; one CR anywhere says that the caller means CRLF, and then every line must have
+  // it.
   const bool lf_only = raw.find('\r') == std::string::npos;
   auto prepared =
       Prepare(lf_only ? mime::NormalizeNewlines(raw) : raw, ReceivedByRpc(id, options.hostname), id, options);
@@ -97,8 +98,7 @@ absl::string_view Protocol(const smtp::Transaction& transaction) {
 
 }  // namespace
 
-absl::StatusOr<Assembled> Assemble(const Submission& submission, const MessageId& id,
-                                   const AssembleOptions& options) {
+absl::StatusOr<Assembled> Assemble(const Submission& submission, const MessageId& id, const AssembleOptions& options) {
   return submission.parts.has_value() ? Build(submission, id, options) : Complete(*submission.raw, id, options);
 }
 
@@ -107,8 +107,8 @@ absl::StatusOr<Assembled> AssembleReceived(smtp::Transaction& transaction, const
   return Prepare(std::move(transaction.data), ReceivedBySmtp(transaction, client, id, options.hostname), id, options);
 }
 
-std::string ReceivedBySmtp(const smtp::Transaction& transaction, const address::IpAddress& client,
-                           const MessageId& id, absl::string_view hostname) {
+std::string ReceivedBySmtp(const smtp::Transaction& transaction, const address::IpAddress& client, const MessageId& id,
+                           absl::string_view hostname) {
   const absl::string_view helo =
       IsPlainHello(transaction.helo) ? absl::string_view(transaction.helo) : absl::string_view("unknown");
   std::string field = absl::StrCat("Received: from ", helo, " (", client.Unmapped().ToLiteral(), ")\r\n\tby ", hostname,

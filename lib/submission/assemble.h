@@ -1,5 +1,5 @@
-// From what a client handed over to the bytes that are queued: built from content, or completed as RFC 6409 §8 says, with
-// our trace field on top (RFC 5321 §4.4).
+// From what a client handed over to the bytes that are queued: built from content, or completed as RFC 6409 §8 says,
+// with our trace field on top (RFC 5321 §4.4).
 //
 // Threading: pure but for random boundaries; safe from every thread.
 #ifndef HIKYAKU_LIB_SUBMISSION_ASSEMBLE_H_
@@ -31,8 +31,8 @@ struct Assembled {
   bool smtputf8 = false;          // The header needs SMTPUTF8 (the envelope is not considered).
 };
 
-// The message of an RPC, under `id`: its Date and an added Message-ID derive from it, so that a repeat under the same id
-// is the same mail.
+// The message of an RPC, under `id`: its Date and an added Message-ID derive from it, so that a repeat under the same
+// id is the same mail.
 //
 // Errors:
 //   kInvalidArgument    With its fields (FieldsOf). Also a raw message that loops (its text begins "5.4.6").
@@ -47,10 +47,10 @@ absl::StatusOr<Assembled> Assemble(const Submission& submission, const MessageId
 absl::StatusOr<Assembled> AssembleReceived(smtp::Transaction& transaction, const address::IpAddress& client,
                                            const MessageId& id, const AssembleOptions& options);
 
-// The trace field of an SMTP transaction, folded, with its CRLF. A HELO name that is neither a host name nor a literal is
-// replaced by "unknown". The recipient is named only where there is one, so that no copy tells of another's.
-std::string ReceivedBySmtp(const smtp::Transaction& transaction, const address::IpAddress& client,
-                           const MessageId& id, absl::string_view hostname);
+// The trace field of an SMTP transaction, folded, with its CRLF. A HELO name that is neither a host name nor a literal
+// is replaced by "unknown". The recipient is named only where there is one, so that no copy tells of another's.
+std::string ReceivedBySmtp(const smtp::Transaction& transaction, const address::IpAddress& client, const MessageId& id,
+                           absl::string_view hostname);
 
 // The same for a message that came by RPC.
 std::string ReceivedByRpc(const MessageId& id, absl::string_view hostname);

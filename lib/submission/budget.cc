@@ -7,8 +7,8 @@ namespace hikyaku::submission {
 namespace {
 
 metrics::Gauge& InFlight() {
-  static metrics::Gauge& gauge = metrics::DeclareGauge(
-      "hikyaku_submission_in_flight_bytes", "Bytes of messages being received or waiting for their commit.");
+  static metrics::Gauge& gauge = metrics::DeclareGauge("hikyaku_submission_in_flight_bytes",
+                                                       "Bytes of messages being received or waiting for their commit.");
   return gauge;
 }
 

@@ -61,8 +61,7 @@ bool FieldChecker::Label(const std::string& path, absl::string_view text) {
 }
 
 std::optional<absl::Time> FieldChecker::Time(const std::string& path, const google::protobuf::Timestamp& time) {
-  if (time.seconds() < kFirstSecond || time.seconds() > kLastSecond || time.nanos() < 0 ||
-      time.nanos() > 999'999'999) {
+  if (time.seconds() < kFirstSecond || time.seconds() > kLastSecond || time.nanos() < 0 || time.nanos() > 999'999'999) {
     Refuse(path, "is not a valid timestamp");
     return std::nullopt;
   }

@@ -44,10 +44,10 @@ struct Submission {
   std::string stream;
   std::vector<std::string> tags;
   std::vector<std::pair<std::string, std::string>> metadata;
-  std::string idempotency_key;                       // Empty: none.
-  std::string fingerprint;                           // Of the request, when there is a key; else empty.
-  absl::Time not_before = absl::InfinitePast();      // InfinitePast: now.
-  absl::Time deliver_by = absl::InfiniteFuture();    // InfiniteFuture: the queue's lifetime.
+  std::string idempotency_key;                     // Empty: none.
+  std::string fingerprint;                         // Of the request, when there is a key; else empty.
+  absl::Time not_before = absl::InfinitePast();    // InfinitePast: now.
+  absl::Time deliver_by = absl::InfiniteFuture();  // InfiniteFuture: the queue's lifetime.
   v1::Priority priority = v1::PRIORITY_NORMAL;
   bool dry_run = false;
 };
@@ -57,11 +57,10 @@ struct Submission {
 // Errors, each with its fields (FieldsOf):
 //   kInvalidArgument  A field breaks its rule. The client must not repeat the request as it is.
 //   kUnimplemented    All is well but that a field names a feature that is not built yet. The same.
-absl::StatusOr<Submission> ReadRequest(const v1::SendMailRequest& request, const RequestLimits& limits,
-                                       absl::Time now);
+absl::StatusOr<Submission> ReadRequest(const v1::SendMailRequest& request, const RequestLimits& limits, absl::Time now);
 
-// The recipients without repetition: the same local part, case and all, at the same A-label is one mailbox, whatever the
-// case or the script of the domain; local parts that differ in case are two (RFC 5321 §2.4).
+// The recipients without repetition: the same local part, case and all, at the same A-label is one mailbox, whatever
+// the case or the script of the domain; local parts that differ in case are two (RFC 5321 §2.4).
 std::vector<address::Address> DistinctRecipients(const std::vector<Submission::Recipient>& recipients);
 
 }  // namespace hikyaku::submission

@@ -106,10 +106,9 @@ void MailSender::Send(const v1::SendMailRequest& request, SendDone done) {
 
   std::optional<Keyed> keyed;
   if (!call->submission.idempotency_key.empty()) {
-    keyed.emplace(Keyed{call->submission.idempotency_key, call->submission.fingerprint, call->response,
-                        [this, call](const MessageId& reserved) {
-                          return Assemble(call->submission, reserved, options_);
-                        }});
+    keyed.emplace(
+        Keyed{call->submission.idempotency_key, call->submission.fingerprint, call->response,
+              [this, call](const MessageId& reserved) { return Assemble(call->submission, reserved, options_); }});
   }
   doors_.acceptor->Accept(MakeMail(call->submission, id, *std::move(assembled)), std::move(keyed),
                           [call](absl::StatusOr<Accepted> result) { OnAccepted(*call, std::move(result)); });

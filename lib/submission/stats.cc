@@ -48,8 +48,7 @@ void Stats::Accepted(absl::Duration took) {
 
 void Stats::Refused(const absl::Status& why) {
   if (why.ok()) return;
-  metrics::DeclareCounter("hikyaku_submission_refused_total",
-                          "Messages refused, by what the client can do about it.",
+  metrics::DeclareCounter("hikyaku_submission_refused_total", "Messages refused, by what the client can do about it.",
                           {{"protocol", protocol_}, {"reason", Reason(why.code())}})
       .Increment();
 }

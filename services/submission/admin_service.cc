@@ -11,6 +11,7 @@
 #include "lib/submission/failure.h"
 #include "services/submission/grpc_status.h"
 #include "services/submission/merge.h"
+#include "services/submission/unary_call.h"
 
 namespace hikyaku::submission {
 namespace {
@@ -71,14 +72,12 @@ grpc::ServerUnaryReactor* AnswerAtOnce(grpc::CallbackServerContext* context, con
 template <typename Response, typename Ask, typename Merge>
 AdminService::Reactor* AdminService::AskAll(Context* context, Response* response, Ask ask, Merge merge) {
   if (!gate_->Enter()) return AnswerAtOnce(context, CallGate::Stopping());
-  Reactor* reactor = context->DefaultReactor();
-  FanOut<Response>(cluster_->shards(), std::move(ask),
-                   [gate = gate_, reactor, response, merge](ShardAnswers<Response> answers) {
-                     auto merged = merge(std::move(answers));
-                     if (merged.ok()) *response = *std::move(merged);
-                     reactor->Finish(ToGrpc(merged.status()));
-                     gate->Leave();
-                   });
+  auto* reactor = new UnaryCall(gate_);
+  FanOut<Response>(cluster_->shards(), std::move(ask), [reactor, response, merge](ShardAnswers<Response> answers) {
+    auto merged = merge(std::move(answers));
+    if (merged.ok()) *response = *std::move(merged);
+    reactor->Finish(ToGrpc(merged.status()));
+  });
   return reactor;
 }
 
@@ -98,8 +97,7 @@ AdminService::Reactor* AdminService::ListDeliveries(Context* context, const v1::
   if (absl::Status s = FixLimit(&request); !s.ok()) return AnswerAtOnce(context, s);
   if (absl::Status s = FixDomain(&request); !s.ok()) return AnswerAtOnce(context, s);
   return AskAll(
-      context, response,
-      [&request](queue::Shard& shard, auto done) { shard.ListDeliveries(request, std::move(done)); },
+      context, response, [&request](queue::Shard& shard, auto done) { shard.ListDeliveries(request, std::move(done)); },
       [limit = request.limit()](auto answers) { return MergeDeliveries(std::move(answers), limit); });
 }
 

@@ -1,5 +1,5 @@
-// Lets a gRPC service stop without a client ever seeing CANCELLED: new calls are turned away with UNAVAILABLE, running ones
-// are told, and the owner waits for them before it shuts the server down.
+// Lets a gRPC service stop without a client ever seeing CANCELLED: new calls are turned away with UNAVAILABLE, running
+// ones are told, and the owner waits for them before it shuts the server down.
 //
 // Threading: safe from every thread.
 #ifndef HIKYAKU_SERVICES_SUBMISSION_CALL_GATE_H_

@@ -27,8 +27,7 @@ using ShardAnswers = std::vector<ShardAnswer<Response>>;
 
 // ask(shard, done) starts the question; the answers are in the order of `shards`.
 template <typename Response, typename Ask>
-void FanOut(const std::vector<queue::Shard*>& shards, Ask ask,
-            absl::AnyInvocable<void(ShardAnswers<Response>)> done) {
+void FanOut(const std::vector<queue::Shard*>& shards, Ask ask, absl::AnyInvocable<void(ShardAnswers<Response>)> done) {
   struct Gathering {
     ShardAnswers<Response> answers;
     std::atomic<std::size_t> missing;
@@ -42,9 +41,9 @@ void FanOut(const std::vector<queue::Shard*>& shards, Ask ask,
   }
   for (std::size_t i = 0; i < shards.size(); ++i) {
     ask(*shards[i], queue::Done<Response>([gathering, i](absl::StatusOr<Response> response) {
-          gathering->answers[i].response = std::move(response);
-          if (gathering->missing.fetch_sub(1) == 1) gathering->done(std::move(gathering->answers));
-        }));
+      gathering->answers[i].response = std::move(response);
+      if (gathering->missing.fetch_sub(1) == 1) gathering->done(std::move(gathering->answers));
+    }));
   }
 }
 

@@ -45,6 +45,8 @@ v1::SendMailError ToSendMailError(const absl::Status& status) {
   return error;
 }
 
-absl::Status NotBuilt(const char* method) { return absl::UnimplementedError(absl::StrCat(method, " is not built yet")); }
+absl::Status NotBuilt(const char* method) {
+  return absl::UnimplementedError(absl::StrCat(method, " is not built yet"));
+}
 
 }  // namespace hikyaku::submission

@@ -13,8 +13,8 @@
 
 namespace hikyaku::submission {
 
-// The same code and text, and each payload as a detail of google.rpc.Status (grpc-status-details-bin). kCancelled becomes
-// UNAVAILABLE: a client that did not cancel must never read that it did.
+// The same code and text, and each payload as a detail of google.rpc.Status (grpc-status-details-bin). kCancelled
+// becomes UNAVAILABLE: a client that did not cancel must never read that it did.
 grpc::Status ToGrpc(const absl::Status& status);
 
 // The same for one item of SendMailStream.

@@ -8,6 +8,7 @@
 #include "lib/submission/failure.h"
 #include "services/submission/grpc_status.h"
 #include "services/submission/merge.h"
+#include "services/submission/unary_call.h"
 
 namespace hikyaku::submission {
 namespace {
@@ -45,12 +46,11 @@ absl::StatusOr<v1::GetMessageRequest> Normalise(const v1::GetMessageRequest& req
 grpc::ServerUnaryReactor* MailService::SendMail(grpc::CallbackServerContext* context,
                                                 const v1::SendMailRequest* request, v1::SendMailResponse* response) {
   if (!gate_->Enter()) return AnswerAtOnce(context, CallGate::Stopping());
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  auto* reactor = new UnaryCall(gate_);
   // A client that has gone meanwhile loses the answer, not the mail.
-  sender_->Send(*request, [gate = gate_, reactor, response](absl::StatusOr<v1::SendMailResponse> result) {
+  sender_->Send(*request, [reactor, response](absl::StatusOr<v1::SendMailResponse> result) {
     if (result.ok()) *response = *std::move(result);
     reactor->Finish(ToGrpc(result.status()));
-    gate->Leave();
   });
   return reactor;
 }
@@ -61,17 +61,16 @@ grpc::ServerUnaryReactor* MailService::GetMessage(grpc::CallbackServerContext* c
   const auto normal = Normalise(*request);
   if (!normal.ok()) return AnswerAtOnce(context, normal.status());
   if (!gate_->Enter()) return AnswerAtOnce(context, CallGate::Stopping());
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  auto* reactor = new UnaryCall(gate_);
   FanOut<v1::GetMessageResponse>(
       cluster_->shards(),
       [&normal](queue::Shard& shard, queue::Done<v1::GetMessageResponse> done) {
         shard.GetMessage(*normal, std::move(done));
       },
-      [gate = gate_, reactor, response](ShardAnswers<v1::GetMessageResponse> answers) {
+      [reactor, response](ShardAnswers<v1::GetMessageResponse> answers) {
         auto merged = MergeMessage(std::move(answers));
         if (merged.ok()) *response = *std::move(merged);
         reactor->Finish(ToGrpc(merged.status()));
-        gate->Leave();
       });
   return reactor;
 }

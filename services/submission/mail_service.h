@@ -1,7 +1,9 @@
 // hikyaku.v1.MailService over gRPC's callback API.
 //
 // Stop, so that no client of a rolling restart sees anything but an answer or UNAVAILABLE:
-//   gate.Close();  gate.WaitUntilEmpty(grace);  server->Shutdown(deadline);  then destroy what the services use.
+//   gate.Close();  gate.WaitUntilEmpty(patience);  and then the process ends (docs/adr/0001), or, in a test, the server
+//   is
+// destroyed, and after it what the services use.
 //
 // Threading: gRPC calls the methods on its threads; everything here is safe from every thread.
 #ifndef HIKYAKU_SERVICES_SUBMISSION_MAIL_SERVICE_H_
@@ -46,8 +48,7 @@ class MailService : public v1::MailService::CallbackService {
 
   grpc::ServerUnaryReactor* ListMessages(grpc::CallbackServerContext* context, const v1::ListMessagesRequest* request,
                                          v1::ListMessagesResponse* response) override;
-  grpc::ServerUnaryReactor* CancelMessage(grpc::CallbackServerContext* context,
-                                          const v1::CancelMessageRequest* request,
+  grpc::ServerUnaryReactor* CancelMessage(grpc::CallbackServerContext* context, const v1::CancelMessageRequest* request,
                                           v1::CancelMessageResponse* response) override;
 
  private:

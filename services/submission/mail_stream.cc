@@ -1,7 +1,7 @@
 // MailService.SendMailStream: reads while the window has room, answers each message when it is durable.
 //
-// Every gRPC operation is started under the mutex, which orders them; reactions of a reactor like this one (not inlineable)
-// never run inside the call that starts the operation.
+// Every gRPC operation is started under the mutex, which orders them; reactions of a reactor like this one (not
+// inlineable) never run inside the call that starts the operation.
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -74,7 +74,9 @@ class SendStream : public Reactor, public CallGate::Stream {
 
   void OnDone() override {
     gate_->Leave(this);
-    { std::lock_guard lock(mutex_); }  // Whoever called Finish has left it.
+    {
+      std::lock_guard lock(mutex_);
+    }  // Whoever called Finish has left it.
     delete this;
   }
 

@@ -1,9 +1,10 @@
-// One SMTP connection: the coroutine that reads, writes and keeps time around the pure smtp::ServerSession, and that makes
-// each message durable before it says 250.
+// One SMTP connection: the coroutine that reads, writes and keeps time around the pure smtp::ServerSession, and that
+// makes each message durable before it says 250.
 //
 // Time:   the session's silence and each command are bounded by idle_timeout, a whole message by data_timeout (RFC 5321
 //         §4.5.3.2). Memory: the read buffer, and the message, which is counted in the MemoryBudget as it comes.
-// Stop:   SmtpDrain::Begin, then a cancel of the task. A connection between two transactions says 421 at once; one that is
+// Stop:   SmtpDrain::Begin, then a cancel of the task. A connection between two transactions says 421 at once; one that
+// is
 //         in a transaction goes on until the end of that, or of the drain's time.
 #ifndef HIKYAKU_SERVICES_SUBMISSION_SMTP_CONNECTION_H_
 #define HIKYAKU_SERVICES_SUBMISSION_SMTP_CONNECTION_H_

@@ -14,7 +14,8 @@ smtp::Reply ReplyFor(const absl::Status& status, bool stopping) {
     case absl::StatusCode::kUnavailable:
       if (stopping) return {421, "4.3.2", "Service shutting down"};
       return {451, "4.3.0", "The queue cannot be reached, try again later"};
-    case absl::StatusCode::kDeadlineExceeded: return {451, "4.3.0", "The queue did not answer in time, try again later"};
+    case absl::StatusCode::kDeadlineExceeded:
+      return {451, "4.3.0", "The queue did not answer in time, try again later"};
     default: return {451, "4.3.0", "Local error, try again later"};
   }
 }

@@ -14,8 +14,8 @@
 namespace hikyaku::submission {
 
 struct SmtpSettings {
-  smtp::ServerOptions session;                 // may_relay is set for each client.
-  std::vector<address::Cidr> trusted;          // Who may relay.
+  smtp::ServerOptions session;         // may_relay is set for each client.
+  std::vector<address::Cidr> trusted;  // Who may relay.
   AssembleOptions assemble;
   absl::Duration idle_timeout = absl::Minutes(5);   // RFC 5321 §4.5.3.2.7.
   absl::Duration data_timeout = absl::Minutes(30);  // Of one message.

@@ -29,8 +29,7 @@ constexpr std::chrono::seconds kResubscribe{1};
 class WatchStream : public Reactor, public CallGate::Stream {
  public:
   WatchStream(const Cluster* cluster, CallGate* gate, const v1::WatchEventsRequest& request, EventCursor cursor)
-      : gate_(gate),
-        core_(std::make_shared<Core>(cluster->shards(), request.tenant(), std::move(cursor))) {
+      : gate_(gate), core_(std::make_shared<Core>(cluster->shards(), request.tenant(), std::move(cursor))) {
     for (const int type : request.types()) core_->types.insert(type);
     core_->stream = this;
   }
@@ -83,7 +82,8 @@ class WatchStream : public Reactor, public CallGate::Stream {
           },
           [self = shared_from_this(), index](absl::Status why) { self->OnClosed(index, why); });
       std::lock_guard lock(mutex);
-      // The one before, if any, has told its end; where the stream has ended meanwhile, Unsubscribe will not come again.
+      // The one before, if any, has told its end; where the stream has ended meanwhile, Unsubscribe will not come
+      // again.
       if (!ended) std::swap(subscriptions[index], subscription);
     }
 
@@ -111,11 +111,10 @@ class WatchStream : public Reactor, public CallGate::Stream {
       if (ended) return;
       log::Info("watch_interrupted", {{"shard", shards[index]->name()}, {"why", why}});
       alarms[index] = std::make_unique<grpc::Alarm>();
-      alarms[index]->Set(std::chrono::system_clock::now() + kResubscribe,
-                         [weak = weak_from_this(), index](bool fired) {
-                           const auto self = weak.lock();
-                           if (fired && self != nullptr && !self->Ended()) self->Subscribe(index);
-                         });
+      alarms[index]->Set(std::chrono::system_clock::now() + kResubscribe, [weak = weak_from_this(), index](bool fired) {
+        const auto self = weak.lock();
+        if (fired && self != nullptr && !self->Ended()) self->Subscribe(index);
+      });
     }
 
     bool Ended() {

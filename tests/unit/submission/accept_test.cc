@@ -151,11 +151,10 @@ TEST_F(AcceptTest, NoAnswerBeforeTheLastShardHasSynced) {
   Build(2);
   bool answered = false;
   shard(1).Hold();
-  acceptor_->Accept(MailTo({DomainOf({0}), DomainOf({1})}), std::nullopt,
-                    [&answered](absl::StatusOr<Accepted> result) {
-                      EXPECT_TRUE(result.ok());
-                      answered = true;
-                    });
+  acceptor_->Accept(MailTo({DomainOf({0}), DomainOf({1})}), std::nullopt, [&answered](absl::StatusOr<Accepted> result) {
+    EXPECT_TRUE(result.ok());
+    answered = true;
+  });
   EXPECT_FALSE(answered);
   shard(1).Release();
   EXPECT_TRUE(answered);

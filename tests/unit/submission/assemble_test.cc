@@ -38,8 +38,8 @@ Submission Raw(const std::string* data) {
 TEST(Received, NamesClientProtocolIdAndSingleRecipient) {
   const MessageId id = MessageId::Generate(kNow);
   EXPECT_EQ(ReceivedBySmtp(Mail(""), Ip("192.0.2.1"), id, "mail.example.jp"),
-            absl::StrCat("Received: from c.test ([192.0.2.1])\r\n\tby mail.example.jp (Hikyaku) with ESMTP id ", id.text(),
-                         "\r\n\tfor <r@ok.test>;\r\n\tTue, 14 Nov 2023 22:13:20 +0000\r\n"));
+            absl::StrCat("Received: from c.test ([192.0.2.1])\r\n\tby mail.example.jp (Hikyaku) with ESMTP id ",
+                         id.text(), "\r\n\tfor <r@ok.test>;\r\n\tTue, 14 Nov 2023 22:13:20 +0000\r\n"));
 }
 
 TEST(Received, TwoRecipientsAreNotNamed) {
@@ -57,7 +57,9 @@ TEST(Received, ProtocolIsWhatTheClientSpoke) {
 }
 
 TEST(Received, HostileHelloIsNeverEchoed) {
-  for (const char* helo : {"<x>", "a(b", "x;y", "a\"b", "\u00e9.test", "", "[127.0.0.1", "a\x01" "b"}) {
+  for (const char* helo : {"<x>", "a(b", "x;y", "a\"b", "\u00e9.test", "", "[127.0.0.1",
+                           "a\x01"
+                           "b"}) {
     smtp::Transaction transaction = Mail("");
     transaction.helo = helo;
     EXPECT_TRUE(absl::StartsWith(ReceivedBySmtp(transaction, Ip("192.0.2.1"), MessageId(), "h"),
@@ -108,7 +110,8 @@ TEST(AssembleRaw, LfAloneBecomesCrlf) {
 }
 
 TEST(AssembleRaw, MixedLineEndsAreRefused) {
-  for (const char* data : {"From: a@b.test\r\n\r\na\nb\r\n", "From: a@b.test\r\n\r\na\rb\r\n", "From: a@b.test\n\na\rb\n"}) {
+  for (const char* data :
+       {"From: a@b.test\r\n\r\na\nb\r\n", "From: a@b.test\r\n\r\na\rb\r\n", "From: a@b.test\n\na\rb\n"}) {
     const std::string raw = data;
     const auto assembled = Assemble(Raw(&raw), MessageId(), Options());
     ASSERT_EQ(assembled.status().code(), absl::StatusCode::kInvalidArgument) << data;

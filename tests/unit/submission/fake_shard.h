@@ -1,5 +1,5 @@
-// A shard in memory with the contract of lib/queue/shard.h for what submission uses: enqueue with idempotency, claim, ask,
-// watch. It can be told to fail.
+// A shard in memory with the contract of lib/queue/shard.h for what submission uses: enqueue with idempotency, claim,
+// ask, watch. It can be told to fail.
 #ifndef HIKYAKU_TESTS_UNIT_SUBMISSION_FAKE_SHARD_H_
 #define HIKYAKU_TESTS_UNIT_SUBMISSION_FAKE_SHARD_H_
 
@@ -78,8 +78,8 @@ class FakeShard : public queue::Shard {
   void Claim(internal::v1::ClaimRequest request, queue::Done<internal::v1::ClaimResponse> done) override {
     if (!down_.ok()) return done(down_);
     ++claims;
-    Record& record = records_.try_emplace(request.key(), Record{request.fingerprint(), request.message_id(), ""})
-                         .first->second;
+    Record& record =
+        records_.try_emplace(request.key(), Record{request.fingerprint(), request.message_id(), ""}).first->second;
     if (record.fingerprint != request.fingerprint()) return done(absl::AlreadyExistsError("key"));
     internal::v1::ClaimResponse response;
     response.set_message_id(record.message_id);

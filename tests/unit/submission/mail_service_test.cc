@@ -42,8 +42,8 @@ class ServiceTest : public testing::Test {
   ServiceTest() {
     AssembleOptions options;
     options.hostname = "mail.example.jp";
-    sender_ = std::make_unique<MailSender>(
-        MailSender::Doors{&shard_acceptor_, &policy_, &budget_, &Clock::System()}, RequestLimits(), options);
+    sender_ = std::make_unique<MailSender>(MailSender::Doors{&shard_acceptor_, &policy_, &budget_, &Clock::System()},
+                                           RequestLimits(), options);
     mail_ = std::make_unique<MailService>(sender_.get(), &cluster_, &gate_);
     admin_ = std::make_unique<AdminService>(&cluster_, &gate_);
     grpc::ServerBuilder builder;
@@ -52,8 +52,7 @@ class ServiceTest : public testing::Test {
     builder.RegisterService(mail_.get());
     builder.RegisterService(admin_.get());
     server_ = builder.BuildAndStart();
-    const auto channel =
-        grpc::CreateChannel(absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials());
+    const auto channel = grpc::CreateChannel(absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials());
     stub_ = v1::MailService::NewStub(channel);
     admin_stub_ = v1::AdminService::NewStub(channel);
   }
@@ -94,7 +93,9 @@ TEST_F(ServiceTest, SendMailThenGetMessage) {
     v1::GetMessageResponse response;
     const grpc::Status status = stub_->GetMessage(&context, request, &response);
     EXPECT_EQ(status.error_code(), id == "bad" ? grpc::INVALID_ARGUMENT : grpc::OK);
-    if (status.ok()) EXPECT_EQ(response.deliveries(0).domain(), "ok.test");
+    if (status.ok()) {
+      EXPECT_EQ(response.deliveries(0).domain(), "ok.test");
+    }
   }
 }
 

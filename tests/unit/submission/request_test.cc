@@ -127,8 +127,8 @@ TEST(Injection, EveryPayloadInEveryFieldIsRefusedByName) {
 }
 
 TEST(Injection, HarmlessUnicodeAndEncodedWordsAreText) {
-  for (const char* text : {"x\u560a\u560dX-Inj: 1", "a\u2028b", "a\u0085b", "=?utf-8?q?=0d=0aX-Inj:_1?=",
-                           "\"><b@evil.test>"}) {
+  for (const char* text :
+       {"x\u560a\u560dX-Inj: 1", "a\u2028b", "a\u0085b", "=?utf-8?q?=0d=0aX-Inj:_1?=", "\"><b@evil.test>"}) {
     v1::SendMailRequest request = GoodContent();
     request.mutable_content()->set_subject(text);
     request.mutable_content()->mutable_to(0)->set_display_name(text);
@@ -137,9 +137,9 @@ TEST(Injection, HarmlessUnicodeAndEncodedWordsAreText) {
 }
 
 TEST(Injection, SmtpInRecipientAddresses) {
-  for (const char* text : {"v@ok.test>\r\nRCPT TO:<w@evil.test", "v@ok.test NOTIFY=SUCCESS", "v@ok.test> SIZE=1",
-                           "<v@ok.test", "\"a\r\n b\"@ok.test", "u@127.1", "u@2130706433", "u@[0x7f.1]", "u@ok.test:25",
-                           "u@ok.test/..", ""}) {
+  for (const char* text :
+       {"v@ok.test>\r\nRCPT TO:<w@evil.test", "v@ok.test NOTIFY=SUCCESS", "v@ok.test> SIZE=1", "<v@ok.test",
+        "\"a\r\n b\"@ok.test", "u@127.1", "u@2130706433", "u@[0x7f.1]", "u@ok.test:25", "u@ok.test/..", ""}) {
     v1::SendMailRequest content = GoodContent();
     content.mutable_content()->add_bcc()->set_address(text);
     EXPECT_EQ(Paths(Check(content)), std::set<std::string>{"content.bcc[0].address"}) << text;
@@ -197,10 +197,15 @@ std::vector<RuleCase> Rules() {
       {"TenantLong", "tenant", [label65](R* r) { r->set_tenant(label65); }},
       {"TenantSlash", "tenant", [](R* r) { r->set_tenant("a/b"); }},
       {"StreamSpace", "stream", [](R* r) { r->set_stream("a b"); }},
-      {"TagsMany", "tags", [](R* r) { for (int i = 0; i < 11; ++i) r->add_tags("t"); }},
+      {"TagsMany", "tags",
+       [](R* r) {
+         for (int i = 0; i < 11; ++i) r->add_tags("t");
+       }},
       {"TagLong", "tags[0]", [label65](R* r) { r->add_tags(label65); }},
       {"MetadataMany", "metadata",
-       [](R* r) { for (int i = 0; i < 21; ++i) (*r->mutable_metadata())[absl::StrCat(i)] = "v"; }},
+       [](R* r) {
+         for (int i = 0; i < 21; ++i) (*r->mutable_metadata())[absl::StrCat(i)] = "v";
+       }},
       {"MetadataLarge", "metadata", [](R* r) { (*r->mutable_metadata())["k"] = std::string(4096, 'v'); }},
       {"KeyLong", "idempotency_key", [](R* r) { r->set_idempotency_key(std::string(257, 'k')); }},
       {"KeyUnicode", "idempotency_key", [](R* r) { r->set_idempotency_key("\u00e9"); }},

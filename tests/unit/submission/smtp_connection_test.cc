@@ -44,9 +44,8 @@ class SmtpConnectionTest : public testing::Test {
     auto [client, server] =
         net::MakeMemoryPair(context_.get_executor(), {*address::IpAddress::Parse(from), 999}, {{}, 25});
     client_ = std::move(client);
-    tasks_.Spawn(context_.get_executor(),
-                 ServeSmtp(std::move(server), std::make_shared<const SmtpSettings>(settings_),
-                           {&acceptor_, &policy_, &budget_, &Clock::System(), &drain_}));
+    tasks_.Spawn(context_.get_executor(), ServeSmtp(std::move(server), std::make_shared<const SmtpSettings>(settings_),
+                                                    {&acceptor_, &policy_, &budget_, &Clock::System(), &drain_}));
   }
 
   static awaitable<bool> WriteTo(net::Stream& stream, std::string bytes) {
