@@ -14,14 +14,10 @@ absl::StatusOr<Role> ParseRole(absl::string_view text) {
 
 absl::string_view RoleName(Role role) {
   switch (role) {
-    case Role::kSubmission:
-      return "submission";
-    case Role::kQueue:
-      return "queue";
-    case Role::kDelivery:
-      return "delivery";
-    case Role::kAll:
-      break;
+    case Role::kSubmission: return "submission";
+    case Role::kQueue: return "queue";
+    case Role::kDelivery: return "delivery";
+    case Role::kAll: break;
   }
   return "all";
 }

@@ -69,7 +69,8 @@ absl::Status Validator::Run() const {
 
 absl::Status Validator::Names() const {
   if (config_.hostname().empty()) {
-    return source_.Error("hostname", "is missing, and this machine's name has no domain: write one as in mail.example.jp");
+    return source_.Error("hostname",
+                         "is missing, and this machine's name has no domain: write one as in mail.example.jp");
   }
   RETURN_IF_ERROR(Check("hostname", CheckFqdn(config_.hostname())));
   if (HasQueue(role_) && config_.data_dir().empty()) {
@@ -91,7 +92,8 @@ absl::Status Validator::SmtpListeners() const {
       return source_.Error(path + ".auth", "AUTH is not built yet: write none, or remove the key");
     }
     if (listener.proxy_protocol()) {
-      return source_.Error(path + ".proxy_protocol", "the PROXY protocol is not built yet: write false, or remove the key");
+      return source_.Error(path + ".proxy_protocol",
+                           "the PROXY protocol is not built yet: write false, or remove the key");
     }
   }
   return absl::OkStatus();
@@ -107,7 +109,8 @@ absl::Status Validator::Listeners() const {
       RETURN_IF_ERROR(Check(path, check_address(address)));
       if (absl::EndsWith(address, ":0")) continue;  // The kernel chooses another port for each.
       const auto [other, fresh] = used.emplace(address, path);
-      if (!fresh) return source_.Error(path, absl::StrCat("is the address of ", other->second, ": give each its own port"));
+      if (!fresh)
+        return source_.Error(path, absl::StrCat("is the address of ", other->second, ": give each its own port"));
     }
     return absl::OkStatus();
   };
@@ -156,7 +159,8 @@ absl::Status Validator::Numbers() const {
       {"delivery.messages_per_connection", delivery.messages_per_connection(), 1'000'000},
   };
   for (const auto& row : rows) {
-    if (row.value > row.most) return source_.Error(row.path, absl::StrCat("is ", row.value, ": write at most ", row.most));
+    if (row.value > row.most)
+      return source_.Error(row.path, absl::StrCat("is ", row.value, ": write at most ", row.most));
   }
   return absl::OkStatus();
 }
@@ -227,8 +231,8 @@ absl::Status Validator::Retry() const {
   const absl::Duration max = ToDuration(retry.max());
   if (min > max) {
     return source_.Error(source_.Has("queue.retry.min") ? "queue.retry.min" : "queue.retry.max",
-                         absl::StrCat("min is ", hikyaku::FormatDuration(min), " and max is ", hikyaku::FormatDuration(max),
-                                      ": write a min that is not longer than max"));
+                         absl::StrCat("min is ", hikyaku::FormatDuration(min), " and max is ",
+                                      hikyaku::FormatDuration(max), ": write a min that is not longer than max"));
   }
   if (retry.jitter() < 0 || retry.jitter() > 0.5) {
     return source_.Error("queue.retry.jitter", absl::StrCat("is ", retry.jitter(), ": write a number from 0 to 0.5"));
@@ -239,8 +243,9 @@ absl::Status Validator::Retry() const {
 absl::Status Validator::Shards() const {
   const v1::Queue& queue = config_.queue();
   if (queue.shards().empty()) {
-    return source_.Error("queue.shards", absl::StrCat("is missing, and role ", RoleName(role_),
-                                                      " needs it: list every shard as {name: q0, address: \"127.0.0.1:7026\"}"));
+    return source_.Error("queue.shards",
+                         absl::StrCat("is missing, and role ", RoleName(role_),
+                                      " needs it: list every shard as {name: q0, address: \"127.0.0.1:7026\"}"));
   }
   std::set<std::string> names;
   for (int i = 0; i < queue.shards_size(); ++i) {
@@ -253,12 +258,14 @@ absl::Status Validator::Shards() const {
     }
     if (shard.address().empty() && role_ == Role::kAll) continue;
     if (shard.address().empty()) {
-      return source_.Error(path + ".address", "is missing: write the address of its internal listener, as in 127.0.0.1:7026");
+      return source_.Error(path + ".address",
+                           "is missing: write the address of its internal listener, as in 127.0.0.1:7026");
     }
     RETURN_IF_ERROR(Check(path + ".address", CheckRemoteAddress(shard.address())));
   }
   if (role_ == Role::kAll && names.size() > 1) {
-    return source_.Error("queue.shards", "role all has one shard, in its own process: list one, or run each role by itself");
+    return source_.Error("queue.shards",
+                         "role all has one shard, in its own process: list one, or run each role by itself");
   }
   return absl::OkStatus();
 }
@@ -266,7 +273,8 @@ absl::Status Validator::Shards() const {
 absl::Status Validator::OwnShard() const {
   const std::string& name = config_.queue().name();
   if (name.empty() && HasQueue(role_)) {
-    return source_.Error("queue.name", absl::StrCat("is missing: say which shard this process is: one of ", ShardNames()));
+    return source_.Error("queue.name",
+                         absl::StrCat("is missing: say which shard this process is: one of ", ShardNames()));
   }
   if (name.empty()) return absl::OkStatus();
   for (const v1::Shard& shard : config_.queue().shards()) {
@@ -287,12 +295,14 @@ absl::Status Validator::Delivery() const {
   for (int i = 0; i < delivery.routes_size(); ++i) {
     const std::string path = absl::StrCat("delivery.routes[", i, "]");
     const v1::Route& route = delivery.routes(i);
-    if (route.domain().empty()) return source_.Error(path + ".domain", "is missing: write example.com, .example.com or \"*\"");
+    if (route.domain().empty())
+      return source_.Error(path + ".domain", "is missing: write example.com, .example.com or \"*\"");
     if (route.to().empty()) return source_.Error(path + ".to", "is missing: write a host, as in \"[192.0.2.1]:25\"");
     RETURN_IF_ERROR(Check(path + ".domain", CheckRouteDomain(route.domain())));
     RETURN_IF_ERROR(Check(path + ".to", CheckRouteTarget(route.to())));
     if (!domains.insert(route.domain()).second) {
-      return source_.Error(path + ".domain", absl::StrCat(route.domain(), " has a route already: remove one of the two"));
+      return source_.Error(path + ".domain",
+                           absl::StrCat(route.domain(), " has a route already: remove one of the two"));
     }
   }
   return Check("delivery.helo", CheckFqdn(delivery.helo()));

@@ -1,13 +1,13 @@
 #include "lib/config/yaml_loader.h"
 
+#include <yaml-cpp/yaml.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <memory>
 #include <utility>
 #include <vector>
-
-#include <yaml-cpp/yaml.h>
 
 #include "absl/strings/str_cat.h"
 #include "lib/base/status_macros.h"
@@ -45,8 +45,9 @@ absl::StatusOr<YAML::Node> ParseYaml(absl::string_view text, const std::string& 
     }
     return documents[0];
   } catch (const YAML::Exception& e) {
-    return ErrorAt(file, e.mark.is_null() ? 1 : e.mark.line + 1,
-                   absl::StrCat("is not YAML: ", e.msg, ": check the indentation (spaces, no tabs), quotes and colons"));
+    return ErrorAt(
+        file, e.mark.is_null() ? 1 : e.mark.line + 1,
+        absl::StrCat("is not YAML: ", e.msg, ": check the indentation (spaces, no tabs), quotes and colons"));
   }
 }
 
@@ -61,7 +62,8 @@ absl::StatusOr<LoadedConfig> ParseConfig(absl::string_view text, std::string fil
   ASSIGN_OR_RETURN(const YAML::Node root, ParseYaml(text, file));
   LoadedConfig loaded{.config = {}, .source = SourceMap(file)};
   if (!root.IsNull() && !root.IsMap()) {
-    return ErrorAt(file, root.Mark().line + 1, "is no group of keys: write KEY: VALUE lines, as in hostname: mail.example.jp");
+    return ErrorAt(file, root.Mark().line + 1,
+                   "is no group of keys: write KEY: VALUE lines, as in hostname: mail.example.jp");
   }
   try {
     RETURN_IF_ERROR(MapYaml(root, &loaded.config, &loaded.source));

@@ -61,24 +61,19 @@ class Mapper {
  private:
   absl::Status MapField(const YAML::Node& node, const std::string& path, const FieldDescriptor& field,
                         Message* message);
-  absl::Status MapList(const YAML::Node& node, const std::string& path, const FieldDescriptor& field,
-                       Message* message);
-  absl::Status MapOne(const YAML::Node& node, const std::string& path, const FieldDescriptor& field,
-                      Message* message);
+  absl::Status MapList(const YAML::Node& node, const std::string& path, const FieldDescriptor& field, Message* message);
+  absl::Status MapOne(const YAML::Node& node, const std::string& path, const FieldDescriptor& field, Message* message);
   absl::Status MapScalar(const YAML::Node& node, const std::string& path, const FieldDescriptor& field,
                          Message* message);
   absl::Status MapInteger(const YAML::Node& node, const std::string& path, const FieldDescriptor& field,
                           Message* message);
   absl::Status MapDouble(const YAML::Node& node, const std::string& path, const FieldDescriptor& field,
                          Message* message);
-  absl::Status MapBool(const YAML::Node& node, const std::string& path, const FieldDescriptor& field,
-                       Message* message);
-  absl::Status MapEnum(const YAML::Node& node, const std::string& path, const FieldDescriptor& field,
-                       Message* message);
+  absl::Status MapBool(const YAML::Node& node, const std::string& path, const FieldDescriptor& field, Message* message);
+  absl::Status MapEnum(const YAML::Node& node, const std::string& path, const FieldDescriptor& field, Message* message);
   absl::Status MapDuration(const YAML::Node& node, const std::string& path, const FieldDescriptor& field,
                            Message* message);
-  absl::Status MapSize(const YAML::Node& node, const std::string& path, const FieldDescriptor& field,
-                       Message* message);
+  absl::Status MapSize(const YAML::Node& node, const std::string& path, const FieldDescriptor& field, Message* message);
 
   SourceMap& source_;
 };
@@ -134,8 +129,9 @@ absl::Status Mapper::MapOne(const YAML::Node& node, const std::string& path, con
                             Message* message) {
   if (field.type() == FieldDescriptor::TYPE_MESSAGE && !Is<google::protobuf::Duration>(field) && !Is<v1::Size>(field)) {
     const Reflection& reflection = *message->GetReflection();
-    return Map(node, path, field.is_repeated() ? reflection.AddMessage(message, &field)
-                                               : reflection.MutableMessage(message, &field));
+    return Map(
+        node, path,
+        field.is_repeated() ? reflection.AddMessage(message, &field) : reflection.MutableMessage(message, &field));
   }
   if (node.IsNull()) return source_.Error(path, "has no value: give one, or remove the key for its default");
   if (!node.IsScalar()) return source_.Error(path, absl::StrCat("is ", Shape(node), ": write a single value"));
@@ -154,18 +150,13 @@ absl::Status Mapper::MapScalar(const YAML::Node& node, const std::string& path, 
       }
       return absl::OkStatus();
     case FieldDescriptor::CPPTYPE_UINT32:
-    case FieldDescriptor::CPPTYPE_UINT64:
-      return MapInteger(node, path, field, message);
-    case FieldDescriptor::CPPTYPE_DOUBLE:
-      return MapDouble(node, path, field, message);
-    case FieldDescriptor::CPPTYPE_BOOL:
-      return MapBool(node, path, field, message);
-    case FieldDescriptor::CPPTYPE_ENUM:
-      return MapEnum(node, path, field, message);
+    case FieldDescriptor::CPPTYPE_UINT64: return MapInteger(node, path, field, message);
+    case FieldDescriptor::CPPTYPE_DOUBLE: return MapDouble(node, path, field, message);
+    case FieldDescriptor::CPPTYPE_BOOL: return MapBool(node, path, field, message);
+    case FieldDescriptor::CPPTYPE_ENUM: return MapEnum(node, path, field, message);
     case FieldDescriptor::CPPTYPE_MESSAGE:
       return Is<v1::Size>(field) ? MapSize(node, path, field, message) : MapDuration(node, path, field, message);
-    default:
-      return source_.Error(path, absl::StrCat("has a type that the loader does not know: ", field.type_name()));
+    default: return source_.Error(path, absl::StrCat("has a type that the loader does not know: ", field.type_name()));
   }
 }
 
@@ -234,8 +225,9 @@ absl::Status Mapper::MapDuration(const YAML::Node& node, const std::string& path
                                  Message* message) {
   const absl::StatusOr<absl::Duration> value = ParseDuration(node.Scalar());
   if (!value.ok()) {
-    return source_.Error(path, absl::StrCat(Quoted(node.Scalar()),
-                                            " is not a duration: write a number and ms, s, m, h, d or w, as in 30s, 5m"));
+    return source_.Error(path,
+                         absl::StrCat(Quoted(node.Scalar()),
+                                      " is not a duration: write a number and ms, s, m, h, d or w, as in 30s, 5m"));
   }
   Message* into = message->GetReflection()->MutableMessage(message, &field);
   auto& duration = static_cast<google::protobuf::Duration&>(*into);

@@ -4,10 +4,9 @@
 #ifndef HIKYAKU_SERVICES_HIKYAKU_COMMAND_H_
 #define HIKYAKU_SERVICES_HIKYAKU_COMMAND_H_
 
+#include <CLI/CLI.hpp>
 #include <functional>
 #include <vector>
-
-#include <CLI/CLI.hpp>
 
 namespace hikyaku::cli {
 

@@ -17,13 +17,15 @@ struct ConfigFlags {
   std::string role = "all";
 };
 
-constexpr char kCheckHelp[] = R"(Says nothing but "ok" and exits with 0, or names the first fault with its line and exits with 2.
+constexpr char kCheckHelp[] =
+    R"(Says nothing but "ok" and exits with 0, or names the first fault with its line and exits with 2.
 
 Examples:
   hikyaku config check /etc/hikyaku.yaml
   hikyaku config check --role delivery /etc/hikyaku.yaml)";
 
-constexpr char kPrintHelp[] = R"(Every key with the value that counts, defaults included, as YAML that can be used again.
+constexpr char kPrintHelp[] =
+    R"(Every key with the value that counts, defaults included, as YAML that can be used again.
 
 Examples:
   hikyaku config print /etc/hikyaku.yaml

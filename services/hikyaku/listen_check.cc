@@ -46,14 +46,10 @@ int TryBind(const net::Endpoint& at) {
 
 std::string Explain(int error) {
   switch (error) {
-    case EADDRINUSE:
-      return "is in use: stop the other process, or write another port";
-    case EADDRNOTAVAIL:
-      return "is no address of this machine: write one of its own";
-    case EACCES:
-      return "needs a privilege: write a port from 1024, or give the process CAP_NET_BIND_SERVICE";
-    default:
-      return absl::StrCat("cannot be listened on: ", std::strerror(error), ": write another address");
+    case EADDRINUSE: return "is in use: stop the other process, or write another port";
+    case EADDRNOTAVAIL: return "is no address of this machine: write one of its own";
+    case EACCES: return "needs a privilege: write a port from 1024, or give the process CAP_NET_BIND_SERVICE";
+    default: return absl::StrCat("cannot be listened on: ", std::strerror(error), ": write another address");
   }
 }
 

@@ -1,9 +1,8 @@
 // The one program of Hikyaku: `hikyaku serve` runs a role, the other commands ask and test one.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <string>
 #include <vector>
-
-#include <CLI/CLI.hpp>
 
 #include "lib/config/nearest.h"
 #include "services/hikyaku/command.h"

@@ -15,7 +15,8 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Start(const v1::Config& config, conf
   for (const v1::HttpListener& listener : config.listeners().http()) {
     ASSIGN_OR_RETURN(const net::Endpoint at, net::ParseEndpoint(listener.address()));
     // Before the rest, so that a start that takes long can be watched.
-    auto server = http::HttpServer::Start(*node->pool_, at, http::OperatorPages([raw = node.get()] { return raw->NotReady(); }));
+    auto server =
+        http::HttpServer::Start(*node->pool_, at, http::OperatorPages([raw = node.get()] { return raw->NotReady(); }));
     if (!server.ok()) {
       return absl::Status(server.status().code(), absl::StrCat("listeners.http: ", server.status().message()));
     }
@@ -47,8 +48,8 @@ absl::Status Node::StartRoles(const v1::Config& config, config::Role role, Clock
 std::vector<queue::Shard*> Node::ConnectShards(const v1::Config& config) {
   if (queue_ != nullptr) return {&queue_->shard()};
   for (const v1::Shard& shard : config.queue().shards()) {
-    remote_shards_.push_back(std::make_unique<queue::RemoteShard>(shard.name(), shard.address(),
-                                                                  config.limits().message_size().bytes()));
+    remote_shards_.push_back(
+        std::make_unique<queue::RemoteShard>(shard.name(), shard.address(), config.limits().message_size().bytes()));
   }
   std::vector<queue::Shard*> shards;
   for (const auto& shard : remote_shards_) shards.push_back(shard.get());

@@ -39,7 +39,8 @@ class Node {
   // Tells gRPC's health services what NotReady says. Call about twice a second.
   void PublishHealth();
 
-  // Stops in the order in which mail flows: no new mail, mail under way becomes durable, attempts finish, the store closes.
+  // Stops in the order in which mail flows: no new mail, mail under way becomes durable, attempts finish, the store
+  // closes.
   void Stop();
 
  private:

@@ -92,8 +92,8 @@ int Check(const QueueFlags& flags) {
   v1::CheckQueueResponse response;
   int code = kExitDone;
   if (flags.data_dir.empty()) {
-    code = Call<v1::CheckQueueRequest, v1::CheckQueueResponse>(flags.rpc, &AdminService::Stub::CheckQueue, {}, CheckText,
-                                                              &response);
+    code = Call<v1::CheckQueueRequest, v1::CheckQueueResponse>(flags.rpc, &AdminService::Stub::CheckQueue, {},
+                                                               CheckText, &response);
   } else {
     const absl::StatusOr<v1::ShardCheck> shard = queue::CheckStore(flags.data_dir);
     if (!shard.ok()) {
@@ -134,7 +134,8 @@ int Resume(const QueueFlags& flags) {
   request.set_domain(flags.domain);
   v1::ResumeResponse response;
   return Call<v1::ResumeRequest, v1::ResumeResponse>(
-      flags.rpc, &AdminService::Stub::Resume, request, [](const v1::ResumeResponse&) { return "resumed\n"; }, &response);
+      flags.rpc, &AdminService::Stub::Resume, request, [](const v1::ResumeResponse&) { return "resumed\n"; },
+      &response);
 }
 
 int Purge(const QueueFlags& flags) {

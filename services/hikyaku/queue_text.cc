@@ -21,16 +21,18 @@ std::string Relative(bool has, const google::protobuf::Timestamp& time, absl::Ti
 std::string QueuesText(const v1::ListQueuesResponse& response, absl::Time now) {
   Table table({"DOMAIN", "SHARD", "READY", "LEASED", "SCHEDULED", "OLDEST", "NEXT", "LAST FAILURE"});
   for (const v1::QueueSummary& queue : response.queues()) {
-    table.Add({queue.domain(), queue.shard(), absl::StrCat(queue.ready()), absl::StrCat(queue.leased()),
-               absl::StrCat(queue.scheduled()), Relative(queue.has_oldest_accept_time(), queue.oldest_accept_time(), now),
-               queue.suspended() ? "suspended" : Relative(queue.has_next_attempt_time(), queue.next_attempt_time(), now),
-               queue.has_last_failure() ? OutcomeText(queue.last_failure()) : "-"});
+    table.Add(
+        {queue.domain(), queue.shard(), absl::StrCat(queue.ready()), absl::StrCat(queue.leased()),
+         absl::StrCat(queue.scheduled()), Relative(queue.has_oldest_accept_time(), queue.oldest_accept_time(), now),
+         queue.suspended() ? "suspended" : Relative(queue.has_next_attempt_time(), queue.next_attempt_time(), now),
+         queue.has_last_failure() ? OutcomeText(queue.last_failure()) : "-"});
   }
   return table.empty() ? "Nothing waits.\n" : table.ToString();
 }
 
 std::string DeliveriesText(const v1::ListDeliveriesResponse& response, absl::Time now) {
-  Table table({"MESSAGE", "DOMAIN", "STATE", "TRIES", "NEXT", "ACCEPTED", "GIVES UP", "BYTES", "FROM", "TO", "LAST OUTCOME"});
+  Table table(
+      {"MESSAGE", "DOMAIN", "STATE", "TRIES", "NEXT", "ACCEPTED", "GIVES UP", "BYTES", "FROM", "TO", "LAST OUTCOME"});
   for (const v1::DeliverySummary& delivery : response.deliveries()) {
     std::string to = delivery.recipients().empty() ? "-" : delivery.recipients(0);
     if (delivery.recipients_size() > 1) absl::StrAppend(&to, " and ", delivery.recipients_size() - 1, " more");
@@ -45,15 +47,15 @@ std::string DeliveriesText(const v1::ListDeliveriesResponse& response, absl::Tim
 }
 
 std::string CheckText(const v1::CheckQueueResponse& response) {
-  Table table({"SHARD", "DELIVERIES", "RECIPIENTS", "BODIES", "ACCEPTED", "DELIVERED", "BOUNCED", "EXPIRED", "CANCELLED",
-               "SUPPRESSED", "PROBLEMS"});
+  Table table({"SHARD", "DELIVERIES", "RECIPIENTS", "BODIES", "ACCEPTED", "DELIVERED", "BOUNCED", "EXPIRED",
+               "CANCELLED", "SUPPRESSED", "PROBLEMS"});
   std::string problems;
   for (const v1::ShardCheck& shard : response.shards()) {
     table.Add({shard.shard(), absl::StrCat(shard.deliveries()), absl::StrCat(shard.recipients()),
-               absl::StrCat(shard.bodies()), absl::StrCat(shard.accepted_total()), absl::StrCat(shard.delivered_total()),
-               absl::StrCat(shard.bounced_total()), absl::StrCat(shard.expired_total()),
-               absl::StrCat(shard.cancelled_total()), absl::StrCat(shard.suppressed_total()),
-               absl::StrCat(shard.problems_size())});
+               absl::StrCat(shard.bodies()), absl::StrCat(shard.accepted_total()),
+               absl::StrCat(shard.delivered_total()), absl::StrCat(shard.bounced_total()),
+               absl::StrCat(shard.expired_total()), absl::StrCat(shard.cancelled_total()),
+               absl::StrCat(shard.suppressed_total()), absl::StrCat(shard.problems_size())});
     for (const std::string& problem : shard.problems()) {
       absl::StrAppend(&problems, Printable(shard.shard()), ": ", Printable(problem), "\n");
     }

@@ -25,20 +25,13 @@ std::string Meaning(const RpcFlags& flags, grpc::StatusCode code) {
       return absl::StrCat("no answer from ", flags.server, ", or it cannot take this now");
     case grpc::StatusCode::DEADLINE_EXCEEDED:
       return absl::StrCat(flags.server, " did not answer within ", flags.timeout, "; it may have done it nevertheless");
-    case grpc::StatusCode::INVALID_ARGUMENT:
-      return "the request is wrong";
-    case grpc::StatusCode::ALREADY_EXISTS:
-      return "the idempotency key was used for another message";
-    case grpc::StatusCode::UNIMPLEMENTED:
-      return absl::StrCat(flags.server, " does not offer this");
-    case grpc::StatusCode::NOT_FOUND:
-      return "nothing is known of it";
-    case grpc::StatusCode::RESOURCE_EXHAUSTED:
-      return "the server has no room for this now, or it is too large";
-    case grpc::StatusCode::PERMISSION_DENIED:
-      return "you may not do this";
-    default:
-      return absl::StrCat("failed with code ", static_cast<int>(code));
+    case grpc::StatusCode::INVALID_ARGUMENT: return "the request is wrong";
+    case grpc::StatusCode::ALREADY_EXISTS: return "the idempotency key was used for another message";
+    case grpc::StatusCode::UNIMPLEMENTED: return absl::StrCat(flags.server, " does not offer this");
+    case grpc::StatusCode::NOT_FOUND: return "nothing is known of it";
+    case grpc::StatusCode::RESOURCE_EXHAUSTED: return "the server has no room for this now, or it is too large";
+    case grpc::StatusCode::PERMISSION_DENIED: return "you may not do this";
+    default: return absl::StrCat("failed with code ", static_cast<int>(code));
   }
 }
 
@@ -56,8 +49,10 @@ bool AppendDetails(const grpc::Status& status, std::string* out) {
         absl::StrAppend(out, "  ", Printable(field.field()), ": ", Printable(field.description()), "\n");
       }
     } else if (any.UnpackTo(&retry)) {
-      absl::StrAppend(out, "  try again in ", FormatSpan(absl::Seconds(retry.retry_delay().seconds()) +
-                                                         absl::Nanoseconds(retry.retry_delay().nanos())), "\n");
+      absl::StrAppend(
+          out, "  try again in ",
+          FormatSpan(absl::Seconds(retry.retry_delay().seconds()) + absl::Nanoseconds(retry.retry_delay().nanos())),
+          "\n");
     }
   }
   return fields;
@@ -69,7 +64,9 @@ void AddRpcFlags(CLI::App* app, RpcFlags* flags) {
   app->add_option("--server", flags->server, "HOST:PORT of the gRPC listener")
       ->envname("HIKYAKU_SERVER")
       ->capture_default_str();
-  app->add_option("--timeout", flags->timeout, "Longest wait for an answer")->check(IsDuration())->capture_default_str();
+  app->add_option("--timeout", flags->timeout, "Longest wait for an answer")
+      ->check(IsDuration())
+      ->capture_default_str();
   app->add_flag("--json", flags->json, "Print the answer as JSON");
 }
 
@@ -91,10 +88,10 @@ std::shared_ptr<grpc::Channel> Connect(const RpcFlags& flags) {
   return grpc::CreateCustomChannel(flags.server, grpc::InsecureChannelCredentials(), arguments);
 }
 
+absl::Duration Timeout(const RpcFlags& flags) { return ParseDuration(flags.timeout).value_or(absl::Seconds(30)); }
+
 void SetDeadline(const RpcFlags& flags, grpc::ClientContext* context) {
-  const absl::StatusOr<absl::Duration> limit = ParseDuration(flags.timeout);
-  context->set_deadline(std::chrono::system_clock::now() +
-                        absl::ToChronoMilliseconds(limit.value_or(absl::Seconds(30))));
+  context->set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(Timeout(flags)));
 }
 
 std::string ErrorText(const RpcFlags& flags, const grpc::Status& status) {

@@ -8,10 +8,9 @@
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/status.h>
 
+#include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
-
-#include <CLI/CLI.hpp>
 
 #include "absl/time/time.h"
 
@@ -30,6 +29,9 @@ void AddRpcFlags(CLI::App* app, RpcFlags* flags);
 CLI::Validator IsDuration();
 
 std::shared_ptr<grpc::Channel> Connect(const RpcFlags& flags);
+
+// The longest wait for an answer.
+absl::Duration Timeout(const RpcFlags& flags);
 
 // Gives the call the deadline of the flags.
 void SetDeadline(const RpcFlags& flags, grpc::ClientContext* context);

@@ -19,7 +19,8 @@
 namespace hikyaku::cli {
 namespace {
 
-constexpr char kExamples[] = R"(Prints the id of the message, which is on disk then, and what became of each recipient. With --wait it goes on until
+constexpr char kExamples[] =
+    R"(Prints the id of the message, which is on disk then, and what became of each recipient. With --wait it goes on until
 the mail is delivered, or will never be: exit code 0 means that every recipient has it.
 
 Examples:
@@ -54,17 +55,21 @@ std::string ResponseText(const v1::SendMailResponse& response, bool dry_run) {
   return text;
 }
 
-// Prints each event as it comes, until every recipient has reached its end.
+// Prints each event as it comes, until every recipient has reached its end. A server that restarts meanwhile is waited
+// for, as long as --timeout says.
 int Follow(const RpcFlags& flags, v1::MailService::Stub* stub, const std::string& id) {
   v1::GetMessageRequest request;
   request.set_message_id(id);
   std::set<std::pair<std::string, std::uint64_t>> shown;  // Shard and sequence.
+  absl::Time answered = absl::Now();
   for (absl::Duration pause = kFirstPause;; pause = std::min(pause * 2, kLongestPause)) {
     grpc::ClientContext context;
     SetDeadline(flags, &context);
     v1::GetMessageResponse message;
     const grpc::Status status = stub->GetMessage(&context, request, &message);
-    if (!status.ok() && status.error_code() != grpc::StatusCode::UNAVAILABLE) return Fail(flags, status);
+    if (status.ok()) answered = absl::Now();
+    const bool patient = absl::Now() - answered < Timeout(flags);
+    if (!status.ok() && (status.error_code() != grpc::StatusCode::UNAVAILABLE || !patient)) return Fail(flags, status);
     for (const v1::Event& event : message.events()) {
       if (!shown.emplace(event.shard(), event.sequence()).second) continue;
       pause = kFirstPause;
@@ -119,8 +124,10 @@ void AddMailFlags(CLI::App* app, MailFlags* mail) {
   app->add_option("--stream", mail->stream, "What kind of mail of the tenant");
   app->add_option("--tag", mail->tags, "A mark for the events; may be given again")->allow_extra_args(false);
   app->add_option("--idempotency-key", mail->idempotency_key, "The same key makes no second message for 24 h");
-  app->add_option("--priority", mail->priority, "high, normal or bulk")->check(CLI::IsMember({"high", "normal", "bulk"}));
-  app->add_option("--not-before", mail->not_before, "Deliver no sooner than this from now: 5m, 2h")->check(IsDuration());
+  app->add_option("--priority", mail->priority, "high, normal or bulk")
+      ->check(CLI::IsMember({"high", "normal", "bulk"}));
+  app->add_option("--not-before", mail->not_before, "Deliver no sooner than this from now: 5m, 2h")
+      ->check(IsDuration());
   app->add_flag("--dry-run", mail->dry_run, "Check everything, send nothing");
 }
 

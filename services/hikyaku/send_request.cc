@@ -20,9 +20,17 @@ namespace {
 constexpr std::size_t kMaxFile = std::size_t{1} << 30;  // No server takes more.
 
 constexpr std::pair<absl::string_view, absl::string_view> kTypes[] = {
-    {".txt", "text/plain; charset=utf-8"}, {".csv", "text/csv; charset=utf-8"}, {".html", "text/html; charset=utf-8"},
-    {".pdf", "application/pdf"}, {".json", "application/json"}, {".xml", "application/xml"}, {".zip", "application/zip"},
-    {".png", "image/png"}, {".jpg", "image/jpeg"}, {".jpeg", "image/jpeg"}, {".gif", "image/gif"},
+    {".txt", "text/plain; charset=utf-8"},
+    {".csv", "text/csv; charset=utf-8"},
+    {".html", "text/html; charset=utf-8"},
+    {".pdf", "application/pdf"},
+    {".json", "application/json"},
+    {".xml", "application/xml"},
+    {".zip", "application/zip"},
+    {".png", "image/png"},
+    {".jpg", "image/jpeg"},
+    {".jpeg", "image/jpeg"},
+    {".gif", "image/gif"},
 };
 
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
@@ -98,7 +106,8 @@ absl::Status SetRaw(const MailFlags& flags, v1::RawMessage* raw) {
   const bool content = !flags.text.empty() || !flags.html.empty() || !flags.attach.empty() || !flags.headers.empty() ||
                        !flags.subject.empty();
   if (content || !flags.cc.empty() || !flags.bcc.empty() || !flags.reply_to.empty()) {
-    return absl::InvalidArgumentError("--raw is a whole message: of the others, only --from, --rcpt and --to go with it");
+    return absl::InvalidArgumentError(
+        "--raw is a whole message: of the others, only --from, --rcpt and --to go with it");
   }
   ASSIGN_OR_RETURN(*raw->mutable_data(), ReadFile(flags.raw));
   for (const std::string& rcpt : flags.rcpt) raw->add_recipients(rcpt);

@@ -10,7 +10,8 @@
 namespace hikyaku::cli {
 namespace {
 
-constexpr char kExamples[] = R"(Runs until SIGTERM or SIGINT, which drains and stops; SIGHUP reads the configuration again.
+constexpr char kExamples[] =
+    R"(Runs until SIGTERM or SIGINT, which drains and stops; SIGHUP reads the configuration again.
 Logs to standard error, one line of JSON an event.
 
 Examples:
@@ -31,9 +32,8 @@ void AddServe(CLI::App* parent, std::vector<Command>* commands) {
   app->add_option("--role", flags->role, "all, submission, queue or delivery")
       ->check(CLI::IsMember({"all", "submission", "queue", "delivery"}))
       ->capture_default_str();
-  commands->push_back({app, [flags] {
-                         return Serve({.config_path = flags->config, .role = *config::ParseRole(flags->role)});
-                       }});
+  commands->push_back(
+      {app, [flags] { return Serve({.config_path = flags->config, .role = *config::ParseRole(flags->role)}); }});
 }
 
 }  // namespace hikyaku::cli

@@ -13,7 +13,8 @@
 namespace hikyaku::cli {
 namespace {
 
-constexpr char kExamples[] = R"(Tells what was accepted, where each delivery stands, what it waits for, and what the peers said.
+constexpr char kExamples[] =
+    R"(Tells what was accepted, where each delivery stands, what it waits for, and what the peers said.
 
 Examples:
   hikyaku trace 01jd0c5d2x7wq8k3v9m4n6p0rt

@@ -50,8 +50,7 @@ std::string StandsAt(const v1::DeliveryStatus& delivery, absl::Time now) {
       break;
     case v1::DeliveryStatus::STATE_FINISHED:
       return absl::StrCat("finished after ", delivery.attempts(), delivery.attempts() == 1 ? " attempt" : " attempts");
-    default:
-      text = absl::StrCat("state #", static_cast<int>(delivery.state()));
+    default: text = absl::StrCat("state #", static_cast<int>(delivery.state()));
   }
   if (delivery.has_expire_time()) absl::StrAppend(&text, "; gives up ", When(delivery.expire_time(), now));
   return text;

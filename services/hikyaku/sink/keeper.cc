@@ -110,15 +110,15 @@ absl::Status Keeper::Log(const Mail& mail, const net::Endpoint& local, const net
   const auto append_address = [](std::string* out, const address::Address& a) {
     absl::StrAppend(out, Quoted(a.ToString()));
   };
-  const std::string line = absl::StrCat(
-      "{\"time\":", Quoted(absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", absl::Now(), absl::UTCTimeZone())),
-      ",\"listener\":", Quoted(local.text()), ",\"client\":", Quoted(client.text()), ",\"helo\":", Quoted(mail.helo),
-      ",\"sender\":", Quoted(mail.sender.ToString()),
-      ",\"recipients\":[", absl::StrJoin(mail.recipients, ",", append_address), "],\"size\":", mail.data.size(),
-      ",\"sha256\":", Quoted(absl::BytesToHexString(crypto::Sha256(mail.data))),
-      ",\"token\":", Quoted(FieldOf(mail.data, options_.token_header)),
-      ",\"subject\":", Quoted(FieldOf(mail.data, "Subject")), ",\"how\":", Quoted(How(mail)),
-      ",\"faults\":[", absl::StrJoin(mail.faults, ",", append_quoted), "]}\n");
+  const std::string line =
+      absl::StrCat("{\"time\":", Quoted(absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", absl::Now(), absl::UTCTimeZone())),
+                   ",\"listener\":", Quoted(local.text()), ",\"client\":", Quoted(client.text()),
+                   ",\"helo\":", Quoted(mail.helo), ",\"sender\":", Quoted(mail.sender.ToString()), ",\"recipients\":[",
+                   absl::StrJoin(mail.recipients, ",", append_address), "],\"size\":", mail.data.size(),
+                   ",\"sha256\":", Quoted(absl::BytesToHexString(crypto::Sha256(mail.data))),
+                   ",\"token\":", Quoted(FieldOf(mail.data, options_.token_header)),
+                   ",\"subject\":", Quoted(FieldOf(mail.data, "Subject")), ",\"how\":", Quoted(How(mail)),
+                   ",\"faults\":[", absl::StrJoin(mail.faults, ",", append_quoted), "]}\n");
   const absl::MutexLock lock(&mutex_);
   RETURN_IF_ERROR(WriteWhole(log_, line, options_.log));
   if (options_.fsync && fsync(log_) != 0) return Failed("synced", options_.log);
@@ -126,13 +126,12 @@ absl::Status Keeper::Log(const Mail& mail, const net::Endpoint& local, const net
 }
 
 void Keeper::Print(const Mail& mail, const net::Endpoint& local) {
-  std::string to = absl::StrJoin(mail.recipients, ", ", [](std::string* out, const address::Address& a) {
-    absl::StrAppend(out, Path(a));
-  });
-  std::string line = absl::StrCat(absl::FormatTime("%H:%M:%S", absl::Now(), absl::UTCTimeZone()), "  ", local.text(),
-                                  "  ", cli::Printable(Path(mail.sender)), " -> ", cli::Printable(to, 300), "  ",
-                                  mail.data.size(), " bytes  ", How(mail), "  \"",
-                                  cli::Printable(FieldOf(mail.data, "Subject"), 100), "\"");
+  std::string to = absl::StrJoin(mail.recipients, ", ",
+                                 [](std::string* out, const address::Address& a) { absl::StrAppend(out, Path(a)); });
+  std::string line =
+      absl::StrCat(absl::FormatTime("%H:%M:%S", absl::Now(), absl::UTCTimeZone()), "  ", local.text(), "  ",
+                   cli::Printable(Path(mail.sender)), " -> ", cli::Printable(to, 300), "  ", mail.data.size(),
+                   " bytes  ", How(mail), "  \"", cli::Printable(FieldOf(mail.data, "Subject"), 100), "\"");
   if (!mail.faults.empty()) absl::StrAppend(&line, "  faults: ", absl::StrJoin(mail.faults, ", "));
   const absl::MutexLock lock(&mutex_);
   std::printf("%s\n", line.c_str());

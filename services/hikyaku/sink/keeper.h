@@ -1,4 +1,5 @@
-// What the test receiver does with a mail: saves it to a Maildir, notes it in a log of JSON lines, prints and counts it.
+// What the test receiver does with a mail: saves it to a Maildir, notes it in a log of JSON lines, prints and counts
+// it.
 //
 // The log's line holds time, listener, client, helo, sender, recipients, size, sha256 (of the content as it came, dots
 // unstuffed), token (the value of one header field), subject, how it came and what the client did wrong. With `fsync`,

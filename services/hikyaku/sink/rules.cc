@@ -72,7 +72,8 @@ bool IsEnhancedCode(absl::string_view word) {
   if (parts.size() != 3) return false;
   int number = 0;
   for (const absl::string_view part : parts) {
-    if (part.empty() || part.size() > 3 || !absl::ascii_isdigit(part[0]) || !absl::SimpleAtoi(part, &number)) return false;
+    if (part.empty() || part.size() > 3 || !absl::ascii_isdigit(part[0]) || !absl::SimpleAtoi(part, &number))
+      return false;
   }
   return parts[0] == "4" || parts[0] == "5";
 }
@@ -132,16 +133,11 @@ std::string Word(absl::string_view local) {
 
 bool SelectsRecipient(const Rule& rule, const address::Address& recipient) {
   switch (rule.selects) {
-    case Rule::Selects::kAddress:
-      return rule.text == recipient.ToString();
-    case Rule::Selects::kLocalPart:
-      return rule.text == recipient.local;
-    case Rule::Selects::kDomain:
-      return rule.text == recipient.domain;
-    case Rule::Selects::kWord:
-      return rule.text == Word(recipient.local);
-    default:
-      return false;
+    case Rule::Selects::kAddress: return rule.text == recipient.ToString();
+    case Rule::Selects::kLocalPart: return rule.text == recipient.local;
+    case Rule::Selects::kDomain: return rule.text == recipient.domain;
+    case Rule::Selects::kWord: return rule.text == Word(recipient.local);
+    default: return false;
   }
 }
 
@@ -179,9 +175,11 @@ absl::StatusOr<Rule> ParseRule(absl::string_view text) {
     return Bad(absl::StrCat("rule \"", text, "\": ", std::string(status.message())));
   };
   const std::size_t equals = text.find('=');
-  if (equals == absl::string_view::npos) return in_rule(Bad("has no =: write SELECTOR=ACTION, as in soft@=reply 450 busy"));
+  if (equals == absl::string_view::npos)
+    return in_rule(Bad("has no =: write SELECTOR=ACTION, as in soft@=reply 450 busy"));
   Rule rule;
-  if (absl::Status s = ParseSelector(absl::StripAsciiWhitespace(text.substr(0, equals)), &rule); !s.ok()) return in_rule(s);
+  if (absl::Status s = ParseSelector(absl::StripAsciiWhitespace(text.substr(0, equals)), &rule); !s.ok())
+    return in_rule(s);
   if (absl::Status s = ParseAction(text.substr(equals + 1), &rule); !s.ok()) return in_rule(s);
   const bool early = rule.stage < Stage::kRcpt;
   if (early && rule.selects != Rule::Selects::kAll && rule.selects != Rule::Selects::kEndpoint) {

@@ -35,7 +35,8 @@ Session::Session(SessionOptions options, Rules* rules, net::Endpoint local, Deli
 
 Session::Step Session::Start() {
   Step step;
-  if (!Scripted(Stage::kConnect, {}, {220, "", absl::StrCat(options_.hostname, " ESMTP sink")}, &step)) step.close = true;
+  if (!Scripted(Stage::kConnect, {}, {220, "", absl::StrCat(options_.hostname, " ESMTP sink")}, &step))
+    step.close = true;
   return step;
 }
 
@@ -64,30 +65,20 @@ Session::Step Session::Command(absl::string_view line, bool more) {
   if (more && !options_.pipelining && command.verb != Verb::kBdat) mail_.faults.insert("pipelining");
   switch (command.verb) {
     case Verb::kEhlo:
-    case Verb::kHelo:
-      return Hello(command);
-    case Verb::kMail:
-      return MailFrom(command);
-    case Verb::kRcpt:
-      return RcptTo(command);
-    case Verb::kData:
-      return Data();
-    case Verb::kBdat:
-      return Bdat(command);
-    case Verb::kRset:
-      Reset();
-      return Say({250, "2.0.0", "OK"});
-    case Verb::kNoop:
-      return Say({250, "2.0.0", "OK"});
-    case Verb::kVrfy:
-      return Say({252, "2.0.0", "Send it and see"});
+    case Verb::kHelo: return Hello(command);
+    case Verb::kMail: return MailFrom(command);
+    case Verb::kRcpt: return RcptTo(command);
+    case Verb::kData: return Data();
+    case Verb::kBdat: return Bdat(command);
+    case Verb::kRset: Reset(); return Say({250, "2.0.0", "OK"});
+    case Verb::kNoop: return Say({250, "2.0.0", "OK"});
+    case Verb::kVrfy: return Say({252, "2.0.0", "Send it and see"});
     case Verb::kQuit: {
       Step step = Say({221, "2.0.0", "Bye"});
       step.close = true;
       return step;
     }
-    default:
-      return Say({500, "5.5.1", "Unknown command"});
+    default: return Say({500, "5.5.1", "Unknown command"});
   }
 }
 

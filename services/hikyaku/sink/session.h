@@ -1,5 +1,6 @@
 // The server's side of SMTP in the test receiver. It shares its grammar with lib/smtp but not its session: what it does
-// wrong on purpose (rules.h), what it does not offer, and what it notes about its client have no place in a real server.
+// wrong on purpose (rules.h), what it does not offer, and what it notes about its client have no place in a real
+// server.
 //
 // Source:     RFC 5321, 1870, 2920, 3030, 6152, 6531.
 // Threading:  one owner, the coroutine of the connection. Pure, but for the deliver function.

@@ -79,7 +79,7 @@ absl::StatusOr<sink::Rules*> MakeRules(const SinkFlags& flags, std::unique_ptr<s
 }
 
 absl::StatusOr<std::vector<std::unique_ptr<net::Listener>>> Listen(const SinkFlags& flags, const sink::Shared* shared,
-                                                                  net::IoPool& pool) {
+                                                                   net::IoPool& pool) {
   std::vector<std::unique_ptr<net::Listener>> listeners;
   for (const std::string& address : flags.listen) {
     const absl::StatusOr<net::Endpoint> at = net::ParseEndpoint(address);
@@ -156,7 +156,9 @@ void AddSink(CLI::App* parent, std::vector<Command>* commands) {
   app->add_flag("--no-chunking", flags->no_chunking, "Do not offer CHUNKING");
   app->add_flag("--no-pipelining", flags->no_pipelining, "Do not offer PIPELINING, and note who does it nevertheless");
   app->add_flag("--no-smtputf8", flags->no_smtputf8, "Do not offer SMTPUTF8");
-  app->add_option("--threads", flags->threads, "Threads for connections")->capture_default_str()->check(CLI::Range(1, 64));
+  app->add_option("--threads", flags->threads, "Threads for connections")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 64));
   commands->push_back({app, [flags] { return RunSink(*flags); }});
 }
 

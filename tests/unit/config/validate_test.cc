@@ -1,7 +1,6 @@
 #include "lib/config/validate.h"
 
 #include <gtest/gtest.h>
-
 #include <sys/stat.h>
 
 #include <cstdlib>
@@ -70,12 +69,14 @@ INSTANTIATE_TEST_SUITE_P(
         {"OpenRelay", "trusted_networks: [0.0.0.0/0]\n", "f:3: trusted_networks[0]: lets everyone relay"},
         {"DnsServerByName", "dns: {servers: [\"ns.example:53\"]}\n",
          "f:3: dns.servers[0]: \"ns.example:53\" is no IP:PORT"},
-        {"DnsServerWithPortZero", "dns: {servers: [\"127.0.0.1:0\"]}\n", "f:3: dns.servers[0]: \"127.0.0.1:0\" has port 0"},
+        {"DnsServerWithPortZero", "dns: {servers: [\"127.0.0.1:0\"]}\n",
+         "f:3: dns.servers[0]: \"127.0.0.1:0\" has port 0"},
         {"ZeroDuration", "dns:\n  timeout: 0\n", "f:4: dns.timeout: is 0"},
         {"EndlessDuration", "queue: {lifetime: 367d}\n", "f:3: queue.lifetime: is 367d: write at most 366d"},
         {"MinAboveMax", "queue:\n  retry: {min: 5h}\n", "f:4: queue.retry.min: min is 5h and max is 4h"},
         {"MaxBelowDefaultMin", "queue:\n  retry: {max: 1m}\n", "f:4: queue.retry.max: min is 5m and max is 1m"},
-        {"MuchJitter", "queue: {retry: {jitter: 0.51}}\n", "f:3: queue.retry.jitter: is 0.51: write a number from 0 to 0.5"},
+        {"MuchJitter", "queue: {retry: {jitter: 0.51}}\n",
+         "f:3: queue.retry.jitter: is 0.51: write a number from 0 to 0.5"},
         {"NegativeJitter", "queue: {retry: {jitter: -0.1}}\n", "f:3: queue.retry.jitter: is -0.1"},
         {"NoMessageFits", "limits: {message_size: 0}\n", "f:3: limits.message_size: is 0"},
         {"MessageTooLarge", "limits: {message_size: 2GiB}\n", "f:3: limits.message_size: is 2GiB: write at most 1GiB"},
@@ -83,7 +84,8 @@ INSTANTIATE_TEST_SUITE_P(
         {"TinyWriteBuffer", "queue: {write_buffer: 1KiB}\n", "f:3: queue.write_buffer: is 1KiB: write at least 64KiB"},
         {"PortTooLarge", "delivery: {port: 70000}\n", "f:3: delivery.port: is 70000: write at most 65535"},
         {"ManyThreads", "io_threads: 100000\n", "f:3: io_threads: is 100000: write at most 1024"},
-        {"BadAllowRange", "delivery: {allow_ranges: [private]}\n", "f:3: delivery.allow_ranges[0]: \"private\" is no range"},
+        {"BadAllowRange", "delivery: {allow_ranges: [private]}\n",
+         "f:3: delivery.allow_ranges[0]: \"private\" is no range"},
         {"BadSource", "delivery: {sources: [eth0]}\n", "f:3: delivery.sources[0]: \"eth0\" is no IP address"},
         {"BadHelo", "delivery: {helo: me}\n", "f:3: delivery.helo: \"me\" is not fully qualified"},
         {"RouteWithoutTarget", "delivery: {routes: [{domain: a.test}]}\n", "f:3: delivery.routes[0].to: is missing"},
@@ -102,7 +104,8 @@ INSTANTIATE_TEST_SUITE_P(
         {"ShardTwice", "queue:\n  shards:\n  - {name: q0, address: \"h:1\"}\n  - {name: q0, address: \"h:2\"}\n",
          "f:6: queue.shards[1].name: q0 is given twice", Role::kSubmission},
         {"ShardWithoutName", "queue: {shards: [{address: \"h:1\"}]}\n", "f:3: queue.shards[0].name: is missing"},
-        {"ShardWithBadName", "queue: {shards: [{name: \"q/0\"}]}\n", "f:3: queue.shards[0].name: \"q/0\" is no shard name"},
+        {"ShardWithBadName", "queue: {shards: [{name: \"q/0\"}]}\n",
+         "f:3: queue.shards[0].name: \"q/0\" is no shard name"},
         {"ShardWithoutAddress", "queue: {shards: [{name: q0}]}\n", "f:3: queue.shards[0].address: is missing",
          Role::kDelivery},
         {"ShardWithoutPort", "queue: {shards: [{name: q0, address: h}]}\n",
@@ -116,8 +119,9 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& info) { return info.param.name; });
 
 TEST(Validate, AsksForTheHostname) {
-  EXPECT_EQ(Check("hostname: localhost\n", Role::kDelivery).message(),
-            "f:1: hostname: \"localhost\" is not fully qualified: write the name with its domain, as in mail.example.jp");
+  EXPECT_EQ(
+      Check("hostname: localhost\n", Role::kDelivery).message(),
+      "f:1: hostname: \"localhost\" is not fully qualified: write the name with its domain, as in mail.example.jp");
   EXPECT_EQ(Check("hostname: \"bücher.example\"\n", Role::kDelivery).message(),
             "f:1: hostname: \"bücher.example\" is not in A-labels: write xn--bcher-kva.example");
 }

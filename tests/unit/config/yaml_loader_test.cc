@@ -120,7 +120,8 @@ queue:
 delivery:
   routes: [{domain: test-sample.jp, to: "[192.168.0.103]:25"}]
 log: {level: warn}
-)").config;
+)")
+                                .config;
   EXPECT_EQ(config.hostname(), "mail.example.jp");
   EXPECT_EQ(config.data_dir(), "/var/lib/with space");
   ASSERT_EQ(config.listeners().smtp_size(), 2);

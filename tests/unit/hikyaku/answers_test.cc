@@ -19,22 +19,40 @@ Message Parse(const char* text) {
 
 TEST(TraceText, TellsTheLifeOfAMessage) {
   const auto message = Parse<v1::GetMessageResponse>(R"pb(
-    message_id: "01jd" message_id_header: "m@h" tenant: "default" sender: "a@x.test" size_bytes: 500
+    message_id: "01jd"
+    message_id_header: "m@h"
+    tenant: "default"
+    sender: "a@x.test"
+    size_bytes: 500
     accept_time { seconds: 1699999940 }
     deliveries {
-      domain: "y.test" shard: "q0" state: STATE_SCHEDULED attempts: 1
-      next_attempt_time { seconds: 1700000270 } expire_time { seconds: 1700431940 }
+      domain: "y.test"
+      shard: "q0"
+      state: STATE_SCHEDULED
+      attempts: 1
+      next_attempt_time { seconds: 1700000270 }
+      expire_time { seconds: 1700431940 }
       recipients {
-        address: "b@y.test" state: RECIPIENT_STATE_DEFERRED
+        address: "b@y.test"
+        state: RECIPIENT_STATE_DEFERRED
         last_outcome {
-          kind: KIND_TRANSIENT scope: SCOPE_RECIPIENT smtp_code: 451 enhanced_code: "4.3.0"
-          text: "later\nFAKE" remote_host: "mx.y.test [192.0.2.1]:25" bounce_class: "QuotaIssue"
+          kind: KIND_TRANSIENT
+          scope: SCOPE_RECIPIENT
+          smtp_code: 451
+          enhanced_code: "4.3.0"
+          text: "later\nFAKE"
+          remote_host: "mx.y.test [192.0.2.1]:25"
+          bounce_class: "QuotaIssue"
         }
       }
     }
     deliveries { domain: "z.test" shard: "q1" state: STATE_READY waits_for: "domain limit" }
     events {
-      shard: "q0" type: TYPE_DEFERRED time { seconds: 1699999970 nanos: 123000000 } recipients: "b@y.test" attempts: 1
+      shard: "q0"
+      type: TYPE_DEFERRED
+      time { seconds: 1699999970 nanos: 123000000 }
+      recipients: "b@y.test"
+      attempts: 1
       next_attempt_time { seconds: 1700000270 }
     }
     missing_shards: "q2"
@@ -59,8 +77,14 @@ TEST(TraceText, TellsTheLifeOfAMessage) {
 
 TEST(TraceText, KnowsTheEnd) {
   auto message = Parse<v1::GetMessageResponse>(R"pb(
-    deliveries { state: STATE_FINISHED recipients { state: RECIPIENT_STATE_DELIVERED } }
-    deliveries { state: STATE_FINISHED recipients { state: RECIPIENT_STATE_DELIVERED } }
+    deliveries {
+      state: STATE_FINISHED
+      recipients { state: RECIPIENT_STATE_DELIVERED }
+    }
+    deliveries {
+      state: STATE_FINISHED
+      recipients { state: RECIPIENT_STATE_DELIVERED }
+    }
   )pb");
   EXPECT_TRUE(IsFinished(message));
   EXPECT_TRUE(IsAllDelivered(message));
@@ -76,8 +100,14 @@ TEST(QueuesText, IsATable) {
   EXPECT_EQ(QueuesText({}, kNow), "Nothing waits.\n");
   const auto queues = Parse<v1::ListQueuesResponse>(R"pb(
     queues {
-      domain: "y.test" shard: "q0" ready: 2 leased: 1 scheduled: 30 oldest_accept_time { seconds: 1699999940 }
-      next_attempt_time { seconds: 1700000005 } last_failure { text: "no route" enhanced_code: "4.4.1" scope: SCOPE_HOST }
+      domain: "y.test"
+      shard: "q0"
+      ready: 2
+      leased: 1
+      scheduled: 30
+      oldest_accept_time { seconds: 1699999940 }
+      next_attempt_time { seconds: 1700000005 }
+      last_failure { text: "no route" enhanced_code: "4.4.1" scope: SCOPE_HOST }
     }
     queues { domain: "z.test" shard: "q0" suspended: true }
   )pb");

@@ -16,8 +16,10 @@ TEST(Printable, ShowsWhatCouldDriveATerminal) {
   EXPECT_EQ(Printable(absl::string_view("a\0b", 3)), "a\\x00b");
   EXPECT_EQ(Printable("\x7f"), "\\x7f");
   EXPECT_EQ(Printable("\xff\xc3"), "\\xff\\xc3");
-  EXPECT_EQ(Printable("\xc2\x9b"), "\\u{9b}");              // C1: CSI in one character.
-  EXPECT_EQ(Printable("a\xe2\x80\xae" "b"), "a\\u{202e}b");  // Right-to-left override.
+  EXPECT_EQ(Printable("\xc2\x9b"), "\\u{9b}");  // C1: CSI in one character.
+  EXPECT_EQ(Printable("a\xe2\x80\xae"
+                      "b"),
+            "a\\u{202e}b");  // Right-to-left override.
 }
 
 TEST(Printable, CutsLongText) { EXPECT_EQ(Printable(std::string(2000, 'x'), 5), "xxxxx…"); }
