@@ -1,0 +1,237 @@
+// What the shard does when the disk fails, and what its checker sees.
+#include <algorithm>
+#include <fstream>
+
+#include "lib/queue/keys.h"
+#include "lib/queue/rocks_store.h"
+#include "tests/unit/queue/faulty_store.h"
+#include "tests/unit/queue/harness.h"
+
+namespace hikyaku::queue {
+namespace {
+
+class FaultTest : public ShardTest {
+ protected:
+  FaultTest() {
+    options_.open_store = [faults = faults_](const std::string& dir) -> absl::StatusOr<std::unique_ptr<Store>> {
+      auto store = OpenRocksStore({dir, 1 << 20, 8 << 20, false});
+      if (!store.ok()) return store.status();
+      return std::make_unique<FaultyStore>(*std::move(store), faults);
+    };
+    Open();
+  }
+  ~FaultTest() override { faults_->broken = false; }
+
+  const std::shared_ptr<Faults> faults_ = std::make_shared<Faults>();
+};
+
+TEST_F(FaultTest, FailedCommitIsNeverAcknowledged) {
+  faults_->next_write = Faults::kLost;
+  EnqueueRequest mail = Mail({"a@x.test"});
+  EXPECT_TRUE(absl::IsDeadlineExceeded(Enqueue(mail).status()));
+  EXPECT_TRUE(Eventually([&] { return shard_->NotReady().empty(); }));
+  EXPECT_EQ(faults_->heals, 1);
+  EXPECT_EQ(Check().deliveries(), 0);
+  mail.set_maybe_repeat(true);
+  Accept(mail);
+  EXPECT_EQ(Check().deliveries(), 1);
+  ExpectSound();
+}
+
+TEST_F(FaultTest, CommitThatSurvivedItsErrorIsFoundAgain) {
+  Worker worker(*shard_, 5);
+  faults_->next_write = Faults::kKept;
+  EnqueueRequest mail = Mail({"a@x.test"});
+  EXPECT_TRUE(absl::IsDeadlineExceeded(Enqueue(mail).status()));
+  mail.set_maybe_repeat(true);
+  EXPECT_TRUE(Eventually([&] { return shard_->NotReady().empty(); }));
+  Accept(mail);
+  EXPECT_EQ(Check().deliveries(), 1);
+  worker.Report(worker.Next(), {Delivered()});
+  ExpectSound();
+}
+
+TEST_F(FaultTest, GateIsClosedUntilTheStoreIsBack) {
+  faults_->broken = true;
+  faults_->next_write = Faults::kLost;
+  EXPECT_TRUE(absl::IsDeadlineExceeded(Enqueue(Mail({"a@x.test"})).status()));
+  EXPECT_TRUE(absl::IsUnavailable(Enqueue(Mail({"a@x.test"})).status()));
+  EXPECT_EQ(shard_->NotReady(), "store: a write failed");
+  faults_->broken = false;
+  EXPECT_TRUE(Eventually([&] { return shard_->NotReady().empty(); }));
+  Accept(Mail({"a@x.test"}));
+  ExpectSound();
+}
+
+TEST_F(FaultTest, VerdictIsWrittenAgain) {
+  for (const Faults::Kind kind : {Faults::kLost, Faults::kKept}) {
+    Worker worker(*shard_, 5);
+    const std::string id = Accept(Mail({"a@x.test", "b@x.test"}));
+    const Lease lease = worker.Next();
+    faults_->next_write = kind;
+    worker.Report(lease, {Delivered(), Transient()});
+    EXPECT_EQ(Trace(id), "ADd");
+    EXPECT_TRUE(worker.NoneComes());
+    ExpectSound();
+  }
+  EXPECT_EQ(Check().delivered_total(), 2);
+}
+
+TEST_F(FaultTest, ExpiryAndPurgeAreUndoneByAFailedCommit) {
+  const std::string id = Accept(Mail({"a@x.test"}));
+  faults_->next_write = Faults::kLost;
+  v1::PurgeRequest purge;
+  purge.set_domain("x.test");
+  const auto failed = Await<v1::PurgeResponse>([&](Done<v1::PurgeResponse> done) { shard_->Purge(purge, std::move(done)); });
+  EXPECT_FALSE(failed.ok());
+  Worker worker(*shard_, 5);
+  worker.Report(worker.Next(), {Delivered()});
+  EXPECT_EQ(Trace(id), "AD");
+  ExpectSound();
+}
+
+TEST_F(FaultTest, StopWhileBrokenEnds) {
+  Worker worker(*shard_, 5);
+  Accept(Mail({"a@x.test"}));
+  const Lease lease = worker.Next();
+  faults_->broken = true;
+  faults_->next_write = Faults::kLost;
+  internal::v1::Verdict verdict;
+  verdict.set_lease(lease.id);
+  *verdict.add_outcomes() = Delivered();
+  worker.stream().Report(std::move(verdict));
+  EXPECT_TRUE(Eventually([&] { return faults_->heals > 0; }));
+  shard_->Stop();
+}
+
+// Opens the closed store, changes it, and gives what the offline checker says then.
+class CheckerTest : public ShardTest {
+ protected:
+  CheckerTest() {
+    Open();
+    id_ = std::string(MessageId::FromText(Accept(Mail({"a@x.test"})))->bytes());
+    key_ = keys::Delivery(id_, "x.test");
+    due_ = keys::Due(Now(), key_);
+    shard_ = nullptr;
+    EXPECT_EQ(Problems(), "");
+  }
+
+  void Damage(const std::function<void(Store&, Batch&)>& change) {
+    auto store = OpenRocksStore({options_.data_dir + "/queue", 1 << 20, 8 << 20, false});
+    ASSERT_TRUE(store.ok()) << store.status();
+    const auto batch = (*store)->NewBatch();
+    change(**store, *batch);
+    ASSERT_TRUE((*store)->Write(*batch).ok());
+  }
+  std::string Problems() {
+    const auto check = CheckStore(options_.data_dir);
+    if (!check.ok()) return std::string(check.status().message());
+    std::string problems;
+    for (const std::string& problem : check->problems()) absl::StrAppend(&problems, problem, "\n");
+    return problems;
+  }
+
+  std::string id_, key_, due_;
+};
+
+TEST_F(CheckerTest, SeesABodyWithoutOwner) {
+  Damage([&](Store&, Batch& batch) { batch.Put(Family::kBody, keys::Body(std::string(16, '\x01'), 7), "lost"); });
+  EXPECT_NE(Problems().find("body without a delivery"), std::string::npos) << Problems();
+}
+TEST_F(CheckerTest, SeesASecondBodyOfAMessage) {
+  Damage([&](Store&, Batch& batch) { batch.Put(Family::kBody, keys::Body(id_, 7), "lost"); });
+  EXPECT_NE(Problems().find("body without a delivery"), std::string::npos) << Problems();
+}
+TEST_F(CheckerTest, SeesADeliveryWithoutDeadline) {
+  Damage([&](Store&, Batch& batch) { batch.Delete(Family::kDue, due_); });
+  EXPECT_NE(Problems().find("delivery without a next deadline"), std::string::npos) << Problems();
+}
+TEST_F(CheckerTest, SeesADeadlineWithoutDelivery) {
+  Damage([&](Store&, Batch& batch) { batch.Put(Family::kDue, keys::Due(1, keys::Delivery(std::string(16, 'z'), "y")), ""); });
+  EXPECT_NE(Problems().find("due entry without a delivery"), std::string::npos) << Problems();
+}
+TEST_F(CheckerTest, SeesTwoDeadlinesOfOneDelivery) {
+  Damage([&](Store&, Batch& batch) { batch.Put(Family::kDue, keys::Due(1, key_), ""); });
+  EXPECT_NE(Problems().find("2 due entries for 1 deliveries"), std::string::npos) << Problems();
+}
+TEST_F(CheckerTest, SeesAMissingBodyAndALostDelivery) {
+  Damage([&](Store& store, Batch& batch) {
+    const auto bodies = store.Scan(Family::kBody, "", "");
+    batch.Delete(Family::kBody, bodies->key());
+  });
+  EXPECT_NE(Problems().find("delivery without its body"), std::string::npos) << Problems();
+  Damage([&](Store&, Batch& batch) {
+    batch.Delete(Family::kDelivery, key_);
+    batch.Delete(Family::kDue, due_);
+  });
+  EXPECT_NE(Problems().find("counters are off"), std::string::npos) << Problems();
+}
+TEST_F(CheckerTest, SeesAParkedDeliveryWithoutExpiry) {
+  Damage([&](Store&, Batch& batch) {
+    batch.Delete(Family::kDue, due_);
+    batch.Put(Family::kParked, keys::Parked("x.test", Now(), id_), "");
+  });
+  EXPECT_NE(Problems().find("parked delivery without its expiry"), std::string::npos) << Problems();
+}
+
+TEST_F(CheckerTest, ServerGoesOnWithDamageThatItMeets) {
+  Damage([&](Store&, Batch& batch) {
+    batch.Put(Family::kDue, keys::Due(1, keys::Delivery(std::string(16, 'z'), "y.test")), "");  // No delivery.
+    batch.Delete(Family::kBody, "");
+  });
+  Open();
+  Worker worker(*shard_, 5);
+  worker.Report(worker.Next(), {Delivered()});
+}
+
+// The write-ahead log: a torn tail is a crash, anything else is damage.
+class LogTest : public ShardTest {
+ protected:
+  // The logs, oldest first, of a shard that was killed with `mails` in it.
+  std::vector<std::filesystem::path> KilledWith(int mails) {
+    Open();
+    for (int i = 0; i < mails; ++i) Accept(Mail({"a@x.test"}, std::string(3000, 'b')));
+    const std::string copy = options_.data_dir + "-killed";
+    std::filesystem::remove_all(copy);
+    std::filesystem::copy(options_.data_dir, copy, std::filesystem::copy_options::recursive);
+    shard_ = nullptr;
+    options_.data_dir = copy;
+    std::vector<std::filesystem::path> logs;
+    for (const auto& entry : std::filesystem::directory_iterator(copy + "/queue")) {
+      if (entry.path().extension() == ".log") logs.push_back(entry.path());
+    }
+    std::sort(logs.begin(), logs.end());
+    return logs;
+  }
+};
+
+TEST_F(LogTest, DamageInTheMiddleStopsTheStart) {
+  const std::filesystem::path log = KilledWith(40).back();
+  {
+    std::fstream file(log, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(static_cast<std::streamoff>(std::filesystem::file_size(log) / 2));
+    file.write("\xde\xad\xbe\xef", 4);
+  }
+  const absl::Status status = LocalShard::Open(options_, clock_).status();
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+  EXPECT_NE(status.message().find("is damaged, and starting would lose accepted mail"), absl::string_view::npos);
+}
+
+TEST_F(LogTest, MissingOlderLogStopsTheStart) {
+  const std::vector<std::filesystem::path> logs = KilledWith(1000);
+  ASSERT_GT(logs.size(), 1);
+  std::filesystem::remove(logs.front());
+  const absl::Status status = LocalShard::Open(options_, clock_).status();
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+}
+
+TEST_F(LogTest, TornTailIsCutOff) {
+  const std::filesystem::path log = KilledWith(40).back();
+  std::filesystem::resize_file(log, std::filesystem::file_size(log) - 100);
+  Open();
+  EXPECT_EQ(Check().deliveries(), 39);
+  ExpectSound();
+}
+
+}  // namespace
+}  // namespace hikyaku::queue
