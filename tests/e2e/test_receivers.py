@@ -32,7 +32,8 @@ def receivers(module_stage):
 
 @pytest.fixture(scope="module")
 def world(module_stage, receivers):
-    world = World(module_stage)
+    # Few connections at once: OpenSMTPD's backlog is so short that the kernel forgets some of twenty, and then nobody greets.
+    world = World(module_stage, {"queue": {"domain_concurrency": 4}, "delivery": {"timeouts": {"greeting": "10s"}}})
     for receiver in receivers.values():
         world.dns.zone[receiver.domain] = {"MX": [(10, f"mx.{receiver.domain}")]}
         world.dns.zone[f"mx.{receiver.domain}"] = {"A": [receiver.address]}
