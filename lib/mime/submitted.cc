@@ -22,8 +22,12 @@ const char* Find(const char* from, const char* end, char c) {
 }
 
 // Only CRLF ends a line, and no other CR or LF may stand anywhere: a host that takes one for a line end would see other
-// lines than we do, and a line of a dot among them would be SMTP smuggling. The last line may lack its CRLF.
+// lines than we do, and a line of a dot among them would be SMTP smuggling. The last line may lack its CRLF. No NUL for
+// the same reason: a host that drops it sees a line of a dot in `\0.`.
 absl::Status CheckLines(absl::string_view message) {
+  if (message.find('\0') != absl::string_view::npos) {
+    return absl::InvalidArgumentError("the message holds a NUL; encode the part that does as base64");
+  }
   const char* at = message.data();
   const char* const end = at + message.size();
   for (std::size_t line = 1; at < end; ++line) {

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
 #include <mutex>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -10,6 +12,7 @@
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server_builder.h"
+#include "grpcpp/support/server_interceptor.h"
 
 namespace hikyaku {
 namespace {
@@ -26,6 +29,35 @@ void EnablePlugins() {
   });
 }
 
+// A request that is no protobuf message, or holds text that is no UTF-8, never reaches a service: gRPC's callback API
+// answers it with UNIMPLEMENTED and no word, as if the method did not exist. Our own UNIMPLEMENTED always has words.
+class UnreadableRequest : public grpc::experimental::Interceptor {
+ public:
+  void Intercept(grpc::experimental::InterceptorBatchMethods* batch) override {
+    if (batch->QueryInterceptionHookPoint(grpc::experimental::InterceptionHookPoints::PRE_SEND_STATUS)) {
+      const grpc::Status status = batch->GetSendStatus();
+      if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED && status.error_message().empty()) {
+        batch->ModifySendStatus({grpc::StatusCode::INVALID_ARGUMENT,
+                                 "the request cannot be read: not a message of this method, or text that is not UTF-8"});
+      }
+    }
+    batch->Proceed();
+  }
+};
+
+class UnreadableRequests : public grpc::experimental::ServerInterceptorFactoryInterface {
+ public:
+  grpc::experimental::Interceptor* CreateServerInterceptor(grpc::experimental::ServerRpcInfo*) override {
+    return new UnreadableRequest;
+  }
+};
+
+void RefuseUnreadable(grpc::ServerBuilder* builder) {
+  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> creators;
+  creators.push_back(std::make_unique<UnreadableRequests>());
+  builder->experimental().SetInterceptorCreators(std::move(creators));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOptions& options,
@@ -40,6 +72,10 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOp
   builder.SetMaxSendMessageSize(static_cast<int>(options.max_message));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreams);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadata);
+  // gRPC unpacks a message whole before it looks at its size: a megabyte of gzip may be a gigabyte of zeros.
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
+  RefuseUnreadable(&builder);
   // Two servers on one port would take each other's calls; the second shall fail to start.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   if (options.frequent_pings) {
@@ -56,6 +92,7 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOp
     return absl::UnavailableError(absl::StrCat("cannot listen on ", absl::StrJoin(options.addresses, " or "),
                                                ": is the port in use, or the address not of this machine?"));
   }
+  made->SetServing(false);  // gRPC's own default is true; our owner knows when.
   return made;
 }
 

@@ -36,7 +36,7 @@ class GrpcServer {
   // while a closed connection tells them UNAVAILABLE, which they do.
   ~GrpcServer();
 
-  // What grpc.health.v1 answers.
+  // What grpc.health.v1 answers; at the start, false.
   void SetServing(bool serving);
 
   // In the order of options.addresses.

@@ -27,6 +27,7 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Start(const v1::Config& config, conf
     return status;
   }
   node->started_ = true;
+  node->PublishHealth();
   return node;
 }
 

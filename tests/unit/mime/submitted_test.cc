@@ -110,6 +110,7 @@ TEST(PrepareSubmittedErrors, RefuseWithAReason) {
       {"BareCrInHeader", ok + "Subject: a\rBcc: v@x.test\r\n\r\n", "bare CR"},
       {"BareLfInHeader", ok + "Subject: a\nBcc: v@x.test\r\n\r\n", "bare LF"},
       {"NulInHeader", ok + std::string("Subject: a\0b\r\n\r\n", 16), "NUL"},
+      {"NulBeforeADot", ok + std::string("\r\na\r\n\0.\r\nb\r\n", 12), "NUL"},
       {"HeaderNotUtf8", ok + "Subject: \xff\r\n\r\n", "not UTF-8"},
       // BATTERY M01.
       {"LineOf999InBody", ok + "\r\n" + std::string(999, 'a') + "\r\n", "longer than 998"},
