@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "lib/base/log.h"
 #include "lib/net/resume.h"
@@ -166,7 +167,10 @@ class Connection : private smtp::ServerPolicy {
   std::optional<Reply> CheckMail(const smtp::Transaction&) override {
     if (const std::string reason = doors_.acceptor->NotReady(); !reason.empty()) {
       log::Debug("smtp_not_ready", {{"why", reason}});
-      return Reply{452, "4.3.1", kNoRoom};
+      // The reasons name their cause: lib/queue/gate.h, Gate::Judge.
+      const bool short_of_room = absl::StrContains(reason, "disk: ") || absl::StrContains(reason, "memory: ");
+      return ReplyFor(short_of_room ? absl::ResourceExhaustedError(reason) : absl::UnavailableError(reason),
+                      doors_.drain->begun());
     }
     return std::nullopt;
   }

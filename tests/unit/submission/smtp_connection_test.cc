@@ -190,11 +190,15 @@ TEST_F(SmtpConnectionTest, AddressLiteralIsRefusedByPolicy) {
 }
 
 TEST_F(SmtpConnectionTest, NotReadyRefusesAtMail) {
-  acceptor_.not_ready = "disk";
   Connect();
   Reply();
   EXPECT_EQ(Ask("EHLO c.test\r\n").substr(0, 3), "250");
+  acceptor_.not_ready = "q0: disk: 5MiB free, 16MiB wanted";
   EXPECT_EQ(Ask("MAIL FROM:<a@b.test>\r\n").substr(0, 9), "452 4.3.1");
+  acceptor_.not_ready = "q0: memory: 900MiB used, 800MiB allowed";
+  EXPECT_EQ(Ask("MAIL FROM:<a@b.test>\r\n").substr(0, 9), "452 4.3.1");
+  acceptor_.not_ready = "q0: shard q0: cannot be reached";
+  EXPECT_EQ(Ask("MAIL FROM:<a@b.test>\r\n").substr(0, 9), "451 4.3.0");
 }
 
 TEST_F(SmtpConnectionTest, NoMemoryForADeclaredSizeIs452AtData) {
