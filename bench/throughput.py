@@ -27,8 +27,8 @@ class SmtpSink:
         self.process.wait_until(lambda: port_open(*SINK), what="smtp-sink")
 
     def count(self):
-        found = re.findall(rb"\r(\d+)|^(\d+)", self.process.log.read_bytes())
-        return int(next(filter(None, reversed(found[-1])))) if found else 0
+        found = re.findall(rb"mesg=(\d+)\r", self.process.log.read_bytes())
+        return int(found[-1]) if found else 0
 
     def stop(self):
         self.process.kill()
