@@ -386,7 +386,7 @@ def test_dry_run_keeps_nothing(post):
 
 
 def test_not_before(post):
-    word, due = token(), at(3)
+    word, due = token(), at(5)
     answer = post.api.send(request(subject=word, not_before=due))
     record = post.api.get(answer.message_id)
     assert [d.state for d in record.deliveries] == [mail_pb2.DeliveryStatus.STATE_SCHEDULED]
