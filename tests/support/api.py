@@ -99,7 +99,7 @@ class Api:
 
     def queued(self):
         """Deliveries that wait or are in work, over all shards."""
-        answer = self.admin.ListQueues(admin_pb2.ListQueuesRequest(limit=1000), timeout=10)
+        answer = retry(lambda: self.admin.ListQueues(admin_pb2.ListQueuesRequest(limit=1000), timeout=10))
         return sum(q.ready + q.leased + q.scheduled for q in answer.queues)
 
     def wait_empty(self, timeout=60):
@@ -107,7 +107,7 @@ class Api:
 
     def check(self):
         """Asserts every invariant of every shard; the shards' counts."""
-        answer = self.admin.CheckQueue(admin_pb2.CheckQueueRequest(), timeout=60)
+        answer = retry(lambda: self.admin.CheckQueue(admin_pb2.CheckQueueRequest(), timeout=60))
         problems = [f"{shard.shard}: {problem}" for shard in answer.shards for problem in shard.problems]
         assert not problems and not answer.missing_shards, (problems, answer.missing_shards)
         return answer.shards

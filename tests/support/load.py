@@ -50,10 +50,11 @@ def moods():
 
 
 class Load:
-    """`domains`: where the mail goes. `moods`: recipients as moods() knows them, else only good ones."""
+    """`domains`: where the mail goes. `mixed`: recipients as moods() knows them, else only good ones. `doubtful`: SMTP
+    codes after which the mail may be there all the same (lib/submission/accept.h: one of several shards did not answer)."""
 
-    def __init__(self, node, domains, smtp=2, grpc=2, mixed=True, size=2000):
-        self.node, self.domains, self.mixed, self.size = node, domains, mixed, size
+    def __init__(self, node, domains, smtp=2, grpc=2, mixed=True, size=2000, doubtful=()):
+        self.node, self.domains, self.mixed, self.size, self.doubtful = node, domains, mixed, size, doubtful
         self.entries = {}
         self.stopping = threading.Event()
         self.failure = None
@@ -138,7 +139,7 @@ class Load:
         if code == 0:
             return False
         entry.said.append(code)
-        entry.result = "refused"
+        entry.result = "unknown" if code in self.doubtful else "refused"
         try:
             return code != 421 and client.command("RSET")[0] == 250
         except OSError:
@@ -224,7 +225,9 @@ def settle(load, sinks, bounces, faults=(), window=5, timeout=120):
     unexpected = [pair for pair in got if pair[0] not in load.entries or pair[1] not in load.entries[pair[0]].recipients]
     bodies = {(mail.header("X-Token")[0], hashlib.sha256(mail.body).hexdigest()) for sink in sinks for mail in sink.mails}
     corrupt = [token for token, sha256 in bodies if token in load.entries and load.entries[token].sha256 != sha256]
-    assert (ghosts, unexpected, corrupt) == ([], [], [])
+    assert not ghosts, [(load.entries[pair[0]], got[pair]) for pair in ghosts[:5]]
+    assert not unexpected, unexpected[:5]
+    assert not corrupt, corrupt[:5]
     twice = {pair: times for pair, times in got.items() if len(times) > 1}
     unexplained = {pair: times for pair, times in twice.items()
                    if not any(min(times) - 0.5 <= fault <= min(times) + window for fault in faults)}
