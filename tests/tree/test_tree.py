@@ -125,3 +125,37 @@ def test_scripts_are_sound(script):
     path = ROOT / script
     assert os.access(path, os.X_OK)
     subprocess.run(["bash", "-n", path], check=True)
+
+
+# docs/hazards.md: what g++ 12 compiles into a crash.
+BRACES_IN_AWAITED_CALL = re.compile(r"co_await [\w:>.\-*]+\((?:[^;{}]*[(,] *)?\{")
+
+
+def balanced(text, start):
+    """The inside of the parenthesis that opens at `start`."""
+    depth = 0
+    for end in range(start, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[end], 0)
+        if depth == 0:
+            return text[start + 1:end]
+    return ""
+
+
+def hazards(text):
+    """(position, text) of each; an init-statement may await, since it declares a local."""
+    for match in re.finditer(r"\b(?:if|while|switch) (?=\()", text):
+        if "co_await" in balanced(text, match.end()).rpartition(";")[2]:
+            yield match.start(), text[match.start():match.start() + 60]
+    for match in BRACES_IN_AWAITED_CALL.finditer(text):
+        yield match.start(), match.group(0)[:60]
+
+
+def test_no_coroutine_that_the_compiler_breaks():
+    assert len(list(hazards("if ((co_await Sleep(d)).ok()) {} while (co_await F()) {}"))) == 2
+    assert list(hazards("x = co_await LookUp({std::move(name), kMx}, limit);"))
+    assert not list(hazards("if (auto s = co_await F(); s.ok()) { co_await G(a, b); }"))
+    found = []
+    for file in tracked("lib/*.cc", "lib/*.h", "services/*.cc", "services/*.h", "tests/*.cc", "tests/*.h"):
+        text = re.sub(r"//[^\n]*", "", file.read_text())
+        found += [f"{file.relative_to(ROOT)}:{text[:at].count(chr(10)) + 1}: {what!r}" for at, what in hazards(text)]
+    assert not found, "\n".join(found)
