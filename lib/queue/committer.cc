@@ -24,10 +24,11 @@ double Seconds(std::chrono::steady_clock::duration time) { return std::chrono::d
 }  // namespace
 
 Committer::Committer(Store& store, Gate& gate, Metrics& metrics, storage::v1::Counters counters,
-                     std::function<void()> after)
+                     std::function<void(std::uint64_t)> before, std::function<void()> after)
     : store_(store),
       gate_(gate),
       metrics_(metrics),
+      before_(std::move(before)),
       after_(std::move(after)),
       published_(counters),
       counters_(std::move(counters)) {}
@@ -137,6 +138,7 @@ void Committer::Settle(Operations group, bool on_disk) {
     published_ = counters_;
     stopping = stopping_;
   }
+  before_(counters_.next_sequence() - 1);
   const absl::Status status = on_disk ? absl::OkStatus() : absl::UnavailableError("the commit failed");
   Operations again;
   for (auto& operation : group) {

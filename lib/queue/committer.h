@@ -75,8 +75,10 @@ class Operation {
 
 class Committer {
  public:
-  // `after` runs on the committer's thread after the operations of each group were finished.
-  Committer(Store& store, Gate& gate, Metrics& metrics, storage::v1::Counters counters, std::function<void()> after);
+  // On the committer's thread: `before` runs when a group is settled and before its operations hear of it, with the last
+  // event sequence that is on disk; `after` when they were all finished.
+  Committer(Store& store, Gate& gate, Metrics& metrics, storage::v1::Counters counters,
+            std::function<void(std::uint64_t)> before, std::function<void()> after);
   ~Committer();
 
   void Start();
@@ -106,6 +108,7 @@ class Committer {
   Store& store_;
   Gate& gate_;
   Metrics& metrics_;
+  const std::function<void(std::uint64_t)> before_;
   const std::function<void()> after_;
   std::thread thread_;
 

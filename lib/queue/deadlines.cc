@@ -63,13 +63,16 @@ class PollOperation : public Operation {
       return;
     }
     Domain& domain = engine_.schedule.Get(keys::DeliveryDomain(delivery_key));
-    if (engine_.schedule.HasRoom(domain)) {
+    const int priority_class = PriorityClass(entry.priority());
+    if (engine_.schedule.HasRoom(domain, priority_class)) {
       engine_.Load(delivery_key, entry, parts->micros, false);
       return;
     }
     batch.Delete(Family::kDue, key);
     PutParked(batch, delivery_key, std::move(entry), parts->micros);
-    engine_.schedule.NoteParked(domain, keys::Parked(domain.name, parts->micros, keys::DeliveryId(delivery_key)));
+    engine_.schedule.NoteParked(
+        domain, priority_class,
+        keys::Parked(domain.name, priority_class, parts->micros, keys::DeliveryId(delivery_key)));
   }
 
   void Continue(std::string key) {
@@ -99,17 +102,14 @@ class RefillOperation : public Operation {
 
   void Apply(Group&) override {
     for (int i = 0; i < kRefillDomains; ++i) {
-      std::string name, from;
-      std::uint32_t room;
+      std::string name;
       {
         absl::MutexLock lock(&engine_.mu);
         Domain* domain = engine_.schedule.NextRefill();
         if (domain == nullptr) return;
         name = domain->name;
-        from = domain->parked_from;
-        room = std::min(engine_.schedule.Room(*domain), kRefillEntries);
       }
-      if (room > 0) Refill(name, from, room);
+      for (int priority_class = 0; priority_class < kPriorityClasses; ++priority_class) Refill(name, priority_class);
     }
   }
 
@@ -119,9 +119,18 @@ class RefillOperation : public Operation {
   }
 
  private:
-  void Refill(const std::string& name, std::string from, std::uint32_t room) {
-    const std::string prefix = name + std::string(1, '\0');
-    if (from < prefix) from = prefix;
+  void Refill(const std::string& name, int priority_class) {
+    const std::string prefix = keys::ParkedPrefix(name, priority_class);
+    std::string from;
+    std::uint32_t room;
+    {
+      absl::MutexLock lock(&engine_.mu);
+      const Domain* domain = engine_.schedule.Find(name);
+      if (domain == nullptr || !domain->parked[priority_class].any) return;
+      from = std::max(prefix, domain->parked[priority_class].from);
+      room = std::min(engine_.schedule.Room(*domain, priority_class), kRefillEntries);
+    }
+    if (room == 0) return;
     const auto cursor = engine_.store->Scan(Family::kParked, from, keys::PrefixEnd(prefix));
     if (cursor == nullptr) return;
     absl::MutexLock lock(&engine_.mu);
@@ -135,9 +144,9 @@ class RefillOperation : public Operation {
       if (engine_.Load(keys::Delivery(parts->id, name), entry, parts->micros, true)) --room;
     }
     if (cursor->Valid()) {
-      domain.parked_from = std::string(cursor->key());
+      domain.parked[priority_class].from = std::string(cursor->key());
     } else if (cursor->status().ok()) {
-      domain.has_parked = false;
+      domain.parked[priority_class].any = false;
     }
     engine_.schedule.NoteRefill(domain);
     engine_.schedule.Forget(domain);

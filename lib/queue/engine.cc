@@ -41,12 +41,9 @@ Engine::Engine(Options given, Clock& clock, std::unique_ptr<Store> opened, stora
       feed(*store, options.name, counters.next_sequence() - 1),
       readers(kReaders),
       askers(1),
-      committer(*store, gate, metrics, counters, [this] { AfterCommit(); }) {}
-
-void Engine::AfterCommit() {
-  feed.Committed(committer.counters().next_sequence() - 1);
-  Dispatch();
-}
+      committer(
+          *store, gate, metrics, counters, [this](std::uint64_t last) { feed.Committed(last); },
+          [this] { Dispatch(); }) {}
 
 void Engine::LowerNextDue(std::int64_t micros) {
   if (micros > next_due_micros.load()) return;

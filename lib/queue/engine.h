@@ -102,7 +102,6 @@ struct Engine {
  private:
   void ReadForLease(const ItemPtr& item, std::uint64_t lease) ABSL_LOCKS_EXCLUDED(mu);
   void Fill() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  void AfterCommit();
 };
 
 // ----- What operations write; on the committer's thread. -----

@@ -215,16 +215,18 @@ void EnqueueOperation::Apply(Group& group) {
 void EnqueueOperation::Place(Part& part) {
   if (due_ > now_) return;
   Domain& domain = engine_.schedule.Get(part.delivery->domain());
-  if (!engine_.schedule.HasRoom(domain)) {
+  const int priority_class = PriorityClass(envelope_.priority());
+  if (!engine_.schedule.HasRoom(domain, priority_class)) {
     part.parked = true;
-    engine_.schedule.NoteParked(domain, keys::Parked(domain.name, due_, envelope_.message_id()));
+    engine_.schedule.NoteParked(domain, priority_class,
+                                keys::Parked(domain.name, priority_class, due_, envelope_.message_id()));
     return;
   }
   auto item = std::make_shared<Item>();
   item->key = part.key;
   item->tenant = envelope_.tenant();
   item->priority = envelope_.priority();
-  item->priority_class = PriorityClass(envelope_.priority());
+  item->priority_class = priority_class;
   item->deliver_by = deliver_by_;
   item->due = due_;
   item->expire = envelope_.expire_micros();

@@ -30,7 +30,7 @@ constexpr absl::Duration kTick = absl::Milliseconds(25);
 constexpr int kTicksPerSample = 40;  // About a second.
 
 // Expired items that one operation ends.
-constexpr std::size_t kSweepStep = 500;
+constexpr std::size_t kSweepStep = 2000;
 
 std::string StoreFolder(const std::string& data_dir) { return data_dir + "/queue"; }
 
@@ -200,8 +200,9 @@ absl::Status LocalShard::Recover() {
     const std::string key(parked->key());
     const auto parts = keys::ParseParked(key);
     if (!parts.has_value()) return absl::DataLossError("a key in `parked` is damaged");
-    schedule.NoteParked(schedule.Get(parts->domain), key);
-    parked->Seek(std::string(parts->domain) + '\x01');
+    if (parts->priority_class >= kPriorityClasses) return absl::DataLossError("a key in `parked` is damaged");
+    schedule.NoteParked(schedule.Get(parts->domain), parts->priority_class, key);
+    parked->Seek(keys::ParkedPrefix(parts->domain, parts->priority_class + 1));
   }
   RETURN_IF_ERROR(parked->status());
   const auto suspended = engine_->store->Scan(Family::kMeta, keys::kSuspended, keys::PrefixEnd(keys::kSuspended));

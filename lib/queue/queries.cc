@@ -172,7 +172,7 @@ std::vector<v1::QueueSummary> PickDomains(Engine& engine, const v1::ListQueuesRe
     Row row{domain.open, domain.open > domain.held ? domain.open - domain.held : 0, {}};
     row.summary.set_domain(domain.name);
     row.summary.set_shard(engine.options.name);
-    row.summary.set_ready(domain.ready);
+    row.summary.set_ready(domain.ready[0] + domain.ready[1] + domain.ready[2]);
     row.summary.set_leased(domain.active);
     row.summary.set_suspended(domain.suspended);
     if (!domain.last_failure.text().empty()) *row.summary.mutable_last_failure() = domain.last_failure;

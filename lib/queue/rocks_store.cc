@@ -127,9 +127,10 @@ rocksdb::ColumnFamilyOptions FamilyOptions(Family family, const RocksOptions& op
   table.cache_index_and_filter_blocks = true;  // So that memory does not grow with the number of files.
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   table.format_version = 5;
-  // Keys of these come nearly sorted (by time, id or sequence): an insert begins where the last one ended instead of at
-  // the top of the skip list. One such memory for each prefix.
-  if (family != Family::kIdempotency && family != Family::kMeta) {
+  // Keys of these come nearly sorted by time: an insert begins where the last one ended instead of at the top of the skip
+  // list. Not for families that use DeleteRange: RocksDB 7.8 keeps range deletions in a second skip list, and would take
+  // the place in the one for a place in the other.
+  if (family == Family::kBody || family == Family::kDelivery || family == Family::kDue) {
     cf.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(4));
   }
   switch (family) {

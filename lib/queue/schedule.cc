@@ -11,6 +11,9 @@ namespace {
 // Of 21 leases, 16 go to high, 4 to normal and 1 to bulk when all three have mail.
 constexpr std::array<int, kPriorityClasses> kWeights = {16, 4, 1};
 
+// Halves of the window that a class may fill.
+constexpr std::array<std::uint64_t, kPriorityClasses> kShares = {4, 3, 2};
+
 // A message counts as one, and one more for each step of this size, at most kMaxCost in all.
 constexpr std::uint64_t kCostStep = 256 << 10;
 constexpr int kMaxCost = 16;
@@ -50,16 +53,20 @@ void Schedule::Forget(Domain& domain) {
   domains_.erase(domains_.find(domain.name));
 }
 
-std::uint32_t Schedule::Room(const Domain& domain) const {
+std::uint32_t Schedule::Room(const Domain& domain, int priority_class) const {
   if (domain.suspended) return 0;
+  const std::uint64_t window = std::uint64_t{limits_.window} * kShares[priority_class] / 2;
+  const std::uint64_t domain_window = std::uint64_t{limits_.domain_window} * kShares[priority_class] / 2;
   // A domain always gets enough to keep its workers busy, however full the window is with mail of slower ones.
   const std::uint32_t least = 2 * limits_.domain_concurrency;
   if (domain.held < least && held_ < std::uint64_t{kOverdraft} * limits_.window) return least - domain.held;
-  if (held_ >= limits_.window || domain.held >= limits_.domain_window) return 0;
-  return static_cast<std::uint32_t>(std::min<std::uint64_t>(limits_.window - held_, limits_.domain_window - domain.held));
+  if (held_ >= window || domain.held >= domain_window) return 0;
+  return static_cast<std::uint32_t>(std::min(window - held_, domain_window - domain.held));
 }
 
-bool Schedule::HasRoom(const Domain& domain) const { return !domain.has_parked && Room(domain) > 0; }
+bool Schedule::HasRoom(const Domain& domain, int priority_class) const {
+  return !domain.parked[priority_class].any && Room(domain, priority_class) > 0;
+}
 
 void Schedule::Hold(Item& item) {
   ++item.domain->held;
@@ -92,8 +99,9 @@ void Schedule::Push(ItemPtr item, bool front) {
   placed.flow = &flow;
   placed.place = flow.items.insert(front ? flow.items.begin() : flow.items.end(), std::move(item));
   ++of_class.ready;
-  ++placed.domain->ready;
-  if (Servable(*placed.domain)) Enter(flow);
+  ++placed.domain->ready[placed.priority_class];
+  Sync(*placed.domain);
+  if (placed.domain->served) Enter(flow);
 }
 
 void Schedule::Remove(Item& item) {
@@ -102,7 +110,7 @@ void Schedule::Remove(Item& item) {
   flow.items.erase(item.place);
   item.flow = nullptr;
   --classes_[item.priority_class].ready;
-  --item.domain->ready;
+  --item.domain->ready[item.priority_class];
   if (flow.items.empty()) DropFlow(flow);
 }
 
@@ -140,15 +148,21 @@ void Schedule::Suspend(Domain& domain, bool suspended) {
   NoteRefill(domain);
 }
 
-void Schedule::NoteParked(Domain& domain, std::string key) {
-  if (!domain.has_parked || key < domain.parked_from) domain.parked_from = std::move(key);
-  domain.has_parked = true;
+void Schedule::NoteParked(Domain& domain, int priority_class, std::string key) {
+  Domain::Parked& parked = domain.parked[priority_class];
+  if (!parked.any || key < parked.from) parked.from = std::move(key);
+  parked.any = true;
   NoteRefill(domain);
 }
 
+bool Schedule::RunsLow(const Domain& domain, int priority_class) const {
+  return domain.parked[priority_class].any && domain.ready[priority_class] <= limits_.domain_concurrency &&
+         Room(domain, priority_class) > 0;
+}
+
 void Schedule::NoteRefill(Domain& domain) {
-  if (!domain.has_parked || domain.refill_listed || domain.suspended) return;
-  if (domain.ready > limits_.domain_concurrency || Room(domain) == 0) return;
+  if (domain.refill_listed) return;
+  if (!RunsLow(domain, 0) && !RunsLow(domain, 1) && !RunsLow(domain, 2)) return;
   domain.refill_listed = true;
   refills_.push_back(&domain);
 }
@@ -194,6 +208,8 @@ void Schedule::Leave(Flow& flow) {
 // Brings the rings into line with whether the domain may be served.
 void Schedule::Sync(Domain& domain) {
   const bool servable = Servable(domain);
+  if (servable == domain.served) return;
+  domain.served = servable;
   for (Flow* flow : domain.flows) servable ? Enter(*flow) : Leave(*flow);
 }
 

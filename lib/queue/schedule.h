@@ -55,12 +55,16 @@ struct Domain {
   std::string name;
   std::uint64_t open = 0;    // Deliveries on disk, in any state.
   std::uint32_t held = 0;    // In memory, in any state.
-  std::uint32_t ready = 0;   // In memory, kReady.
+  std::array<std::uint32_t, kPriorityClasses> ready{};  // In memory, kReady.
   std::uint32_t active = 0;  // With workers, or their verdicts on the way to disk: what the limit counts.
   bool suspended = false;
-  // Some are parked on disk; those with keys below `parked_from` are in memory.
-  bool has_parked = false;
-  std::string parked_from;
+  bool served = true;  // Its flows stand in the rings.
+  // By class: some are parked on disk; those with keys before `from` are in memory.
+  struct Parked {
+    bool any = false;
+    std::string from;
+  };
+  std::array<Parked, kPriorityClasses> parked;
   bool refill_listed = false;
   std::vector<Flow*> flows;  // All of this domain.
   v1::Outcome last_failure;
@@ -85,11 +89,12 @@ class Schedule {
   // Drops the record if nothing needs it.
   void Forget(Domain& domain);
 
-  // Whether one more delivery of the domain may be held in memory. False while older ones are parked, so that order is
-  // kept, and while it is suspended.
-  bool HasRoom(const Domain& domain) const;
-  // How many more `domain` may hold now; ignores that older ones are parked.
-  std::uint32_t Room(const Domain& domain) const;
+  // Whether one more delivery of the domain and class may be held in memory. False while older ones of the class are
+  // parked, so that order is kept, and while the domain is suspended.
+  bool HasRoom(const Domain& domain, int priority_class) const;
+  // How many more `domain` may hold of the class now; ignores that older ones are parked. The higher classes have room that
+  // a backlog of lower ones cannot take.
+  std::uint32_t Room(const Domain& domain, int priority_class) const;
 
   // Takes an item into memory, or out; counts only.
   void Hold(Item& item);
@@ -109,7 +114,7 @@ class Schedule {
   void Suspend(Domain& domain, bool suspended);
 
   // A delivery was parked under `key`.
-  void NoteParked(Domain& domain, std::string key);
+  void NoteParked(Domain& domain, int priority_class, std::string key);
   // Parked deliveries exist and the domain runs low: puts it on the list of NextRefill.
   void NoteRefill(Domain& domain);
   // A domain that wants a refill, off the list; null: none.
@@ -133,6 +138,7 @@ class Schedule {
   };
 
   bool Servable(const Domain& domain) const;
+  bool RunsLow(const Domain& domain, int priority_class) const;
   void Enter(Flow& flow);
   void Leave(Flow& flow);
   void Sync(Domain& domain);

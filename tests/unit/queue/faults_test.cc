@@ -169,7 +169,7 @@ TEST_F(CheckerTest, SeesAMissingBodyAndALostDelivery) {
 TEST_F(CheckerTest, SeesAParkedDeliveryWithoutExpiry) {
   Damage([&](Store&, Batch& batch) {
     batch.Delete(Family::kDue, due_);
-    batch.Put(Family::kParked, keys::Parked("x.test", Now(), id_), "");
+    batch.Put(Family::kParked, keys::Parked("x.test", 1, Now(), id_), "");
   });
   EXPECT_NE(Problems().find("parked delivery without its expiry"), std::string::npos) << Problems();
 }

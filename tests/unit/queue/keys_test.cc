@@ -28,19 +28,21 @@ TEST(Keys, DueSortsByTime) {
   EXPECT_FALSE(ParseDue(due.substr(0, 24)).has_value());
 }
 
-TEST(Keys, ParkedSortsByDomainThenTime) {
-  EXPECT_LT(Parked("a.test", 900, kId), Parked("b.test", 1, kId));
-  EXPECT_LT(Parked("a.test", 1, kId), Parked("a.test", 2, kId));
+TEST(Keys, ParkedSortsByDomainThenClassThenTime) {
+  EXPECT_LT(Parked("a.test", 2, 900, kId), Parked("b.test", 0, 1, kId));
+  EXPECT_LT(Parked("a.test", 0, 900, kId), Parked("a.test", 1, 2, kId));
+  EXPECT_LT(Parked("a.test", 1, 1, kId), Parked("a.test", 1, 2, kId));
   // The NUL keeps a domain that is the front of another apart from it.
-  EXPECT_LT(Parked("a", 900, kId), Parked("a.test", 1, kId));
-  const std::string key = Parked("a.test", 77, kId);
+  EXPECT_LT(Parked("a", 2, 900, kId), Parked("a.test", 0, 1, kId));
+  const std::string key = Parked("a.test", 2, 77, kId);
   const auto parts = ParseParked(key);
   ASSERT_TRUE(parts.has_value());
   EXPECT_EQ(parts->domain, "a.test");
+  EXPECT_EQ(parts->priority_class, 2);
   EXPECT_EQ(parts->micros, 77);
   EXPECT_EQ(parts->id, kId);
   EXPECT_FALSE(ParseParked("").has_value());
-  EXPECT_FALSE(ParseParked(std::string(26, 'x')).has_value());
+  EXPECT_FALSE(ParseParked(std::string(27, 'x')).has_value());
 }
 
 TEST(Keys, PrefixEndCarries) {

@@ -121,6 +121,24 @@ TEST_F(OperatorTest, TwentyThousandToOneDomainFlowThroughASmallWindow) {
   ExpectSound();
 }
 
+TEST_F(OperatorTest, HighPriorityPassesABacklogOfBulk) {
+  options_.window = 20;
+  options_.domain_window = 10;
+  options_.domain_concurrency = 1;
+  Open();
+  for (int i = 0; i < 100; ++i) {
+    EnqueueRequest bulk = Mail({absl::StrCat("bulk", i, "@x.test")});
+    bulk.mutable_envelope()->set_priority(v1::PRIORITY_BULK);
+    Accept(std::move(bulk));
+  }
+  EnqueueRequest high = Mail({"code@x.test"});
+  high.mutable_envelope()->set_priority(v1::PRIORITY_HIGH);
+  Accept(std::move(high));
+  ExpectSound();
+  Worker worker(*shard_, 1);
+  EXPECT_EQ(worker.Next().delivery.recipients(0).address(), "code@x.test");
+}
+
 TEST_F(OperatorTest, ParkedMailSurvivesARestart) {
   options_.window = 20;
   options_.domain_window = 10;

@@ -121,9 +121,9 @@ TEST_F(ScheduleTest, ReturnedItemGoesToTheFront) {
 TEST_F(ScheduleTest, WindowIsBoundedButEveryDomainGetsALittle) {
   Schedule schedule({.domain_concurrency = 2, .window = 20, .domain_window = 10});
   std::vector<ItemPtr> items;
-  const auto fill = [&](const std::string& domain) {
+  const auto fill = [&](const std::string& domain, int priority_class = 2) {
     int held = 0;
-    while (schedule.HasRoom(schedule.Get(domain))) {
+    while (schedule.HasRoom(schedule.Get(domain), priority_class)) {
       auto item = std::make_shared<Item>();
       item->domain = &schedule.Get(domain);
       schedule.Hold(*item);
@@ -135,6 +135,8 @@ TEST_F(ScheduleTest, WindowIsBoundedButEveryDomainGetsALittle) {
   EXPECT_EQ(fill("a"), 10);
   EXPECT_EQ(fill("b"), 10);
   EXPECT_EQ(fill("c"), 4);  // The window is full: just enough for its workers.
+  EXPECT_EQ(fill("a", 1), 5);  // A backlog of bulk mail leaves room for the others.
+  EXPECT_EQ(fill("a", 0), 5);
   for (int i = 0; i < 100; ++i) fill(absl::StrCat("d", i));
   EXPECT_LE(schedule.held(), 80);
   schedule.Suspend(schedule.Get("e"), true);
@@ -146,10 +148,11 @@ TEST_F(ScheduleTest, LowDomainWithParkedMailAsksForMore) {
   std::vector<ItemPtr> items;
   for (int i = 0; i < 3; ++i) items.push_back(Add("t", "x"));
   Domain& domain = schedule_.Get("x");
-  schedule_.NoteParked(domain, "k2");
-  schedule_.NoteParked(domain, "k1");
-  EXPECT_EQ(domain.parked_from, "k1");
-  EXPECT_FALSE(schedule_.HasRoom(domain));  // What comes now must not overtake what is parked.
+  schedule_.NoteParked(domain, 1, "k2");
+  schedule_.NoteParked(domain, 1, "k1");
+  EXPECT_EQ(domain.parked[1].from, "k1");
+  EXPECT_FALSE(schedule_.HasRoom(domain, 1));  // What comes now must not overtake what is parked,
+  EXPECT_TRUE(schedule_.HasRoom(domain, 0));   // unless it is of another class.
   EXPECT_EQ(schedule_.NextRefill(), nullptr);
   schedule_.Pop();
   schedule_.Release(domain);
