@@ -140,7 +140,7 @@ def test_nodemailer(post):
     for answer in answers:
         assert re.match(r"250 2\.0\.0 .*[0-9a-z]{26}", answer["response"])
         assert answer["accepted"] == ["r@ok.test", "s@ok.test", "blind@ok.test"] and answer["rejected"] == []
-    for received in post.wait_mails(word, 20):
+    for received in post.wait_mails(f"X-Token: {word}", 20):
         message = parsed(received)
         assert received.header("Bcc") == []
         assert str(message["Subject"]).startswith(word) and str(message["Subject"]).endswith("日本語")

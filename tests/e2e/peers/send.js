@@ -11,6 +11,7 @@ async function send(i) {
     from: {name: 'Ālice', address: 'alice@ours.test'},
     to: ['r@ok.test', '"Bob, the other" <s@ok.test>'],
     bcc: 'blind@ok.test',
+    headers: {'X-Token': subject},
     subject: `${subject} ${i} 日本語`,
     text: 'Grüße\n.\nende',
     html: '<p>Grüße',
