@@ -7,6 +7,8 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <cstdarg>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <system_error>
@@ -24,6 +26,7 @@
 #include "rocksdb/cache.h"
 #include "rocksdb/convenience.h"
 #include "rocksdb/db.h"
+#include "rocksdb/env.h"
 #include "rocksdb/filter_policy.h"
 #include "rocksdb/listener.h"
 #include "rocksdb/options.h"
@@ -87,6 +90,25 @@ class Watch : public rocksdb::EventListener {
   std::atomic<int> stopped_{0};  // Families that are stopped.
 };
 
+// RocksDB's warnings, as lines of our log. Its own log file would be on the disk that has failed, and Debian's RocksDB, built
+// with assertions, aborts at the second line that it cannot write.
+class InfoLog : public rocksdb::Logger {
+ public:
+  InfoLog() : rocksdb::Logger(rocksdb::InfoLogLevel::WARN_LEVEL) {}
+
+  using rocksdb::Logger::Logv;
+  void Logv(const char*, va_list) override {}
+  void Logv(rocksdb::InfoLogLevel level, const char* format, va_list arguments) override {
+    if (level < GetInfoLogLevel() || level >= rocksdb::InfoLogLevel::HEADER_LEVEL) return;
+    char text[log::kMaxValue];
+    std::vsnprintf(text, sizeof text, format, arguments);
+    log::Warn("store_says", {{"text", text}});
+  }
+
+ private:
+  rocksdb::Status CloseImpl() override { return rocksdb::Status::OK(); }
+};
+
 rocksdb::DBOptions DbOptions(const RocksOptions& options, std::shared_ptr<Watch> watch) {
   rocksdb::DBOptions db;
   db.create_if_missing = true;
@@ -103,14 +125,14 @@ rocksdb::DBOptions DbOptions(const RocksOptions& options, std::shared_ptr<Watch>
   // One writer thread: no need for the machinery that joins several.
   db.allow_concurrent_memtable_write = false;
   db.enable_pipelined_write = false;
+  // Bounds the memory of all families together, full ones that wait for their flush included.
+  db.db_write_buffer_size = options.write_buffer * 5;
   // Bounds the replay at start, and the room that old logs take.
   db.max_total_wal_size = options.write_buffer * 8;
   // Below the usual limit of 1,024 descriptors, with room for sockets.
   db.max_open_files = 256;
   db.bytes_per_sync = 1 << 20;  // Table files trickle to disk, so that a log sync does not wait behind a burst.
-  db.keep_log_file_num = 4;
-  db.max_log_file_size = 8 << 20;
-  db.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
+  db.info_log = std::make_shared<InfoLog>();
   db.listeners.push_back(std::move(watch));
   return db;
 }
@@ -154,6 +176,7 @@ rocksdb::ColumnFamilyOptions FamilyOptions(Family family, const RocksOptions& op
       cf.write_buffer_size = 1 << 20;  // One record, written again and again.
       break;
     default:
+      cf.write_buffer_size = options.write_buffer / 2;  // Nothing is deleted soon: nothing is won by waiting.
       break;
   }
   cf.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
@@ -310,7 +333,7 @@ absl::Status RocksStore::Open() {
           : rocksdb::DB::Open(db_options, options_.dir, families, &open->handles, &db);
   if (!status.ok()) {
     const std::string text = status.ToString();
-    if (absl::StrContains(text, "LOCK")) {
+    if (absl::StrContains(text, "While lock file") || absl::StrContains(text, "lock hold by")) {
       return absl::FailedPreconditionError(absl::StrCat(options_.dir, " is open in another process (", text, ")"));
     }
     if (status.IsCorruption()) {
