@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/status_macros.h"
 #include "services/queue/remote_shard.h"
@@ -85,8 +86,10 @@ void Node::PublishHealth() {
 void Node::Stop() {
   if (stopping_.exchange(true)) return;
   PublishHealth();
-  if (submission_ != nullptr) submission_->Stop(kPatience);
-  if (delivery_ != nullptr) delivery_->Stop(kPatience);
+  // One deadline for all: what the front-ends use up, the attempts have less of.
+  const absl::Time deadline = absl::Now() + kPatience;
+  if (submission_ != nullptr) submission_->Stop(kFrontPatience);
+  if (delivery_ != nullptr) delivery_->Stop(deadline - absl::Now());
   if (queue_ != nullptr) queue_->Stop();
   for (auto& server : http_) server->Stop();
 }

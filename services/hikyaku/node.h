@@ -26,6 +26,8 @@ class Node {
  public:
   // SIGTERM must end in a clean exit within 30 s: so long do transactions that run get to finish.
   static constexpr absl::Duration kPatience = absl::Seconds(20);
+  // Of these, for clients in the middle of a mail.
+  static constexpr absl::Duration kFrontPatience = absl::Seconds(8);
 
   // Starts the queue first and the doors to the outside last. The status names what could not start.
   static absl::StatusOr<std::unique_ptr<Node>> Start(const v1::Config& config, config::Role role, Clock& clock);

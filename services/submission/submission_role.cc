@@ -1,17 +1,13 @@
 #include "services/submission/submission_role.h"
 
-#include <algorithm>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "lib/base/status_macros.h"
 #include "services/submission/smtp_settings.h"
 
 namespace hikyaku::submission {
 namespace {
-
-// SMTP sessions end first: a client that is told 421 goes to another server at once.
-constexpr absl::Duration kSmtpGrace = absl::Seconds(10);
 
 RequestLimits LimitsFrom(const v1::Config& config) {
   RequestLimits limits;
@@ -59,9 +55,10 @@ void SubmissionRole::SetServing(bool serving) {
 }
 
 void SubmissionRole::Stop(absl::Duration patience) {
+  const absl::Time deadline = absl::Now() + patience;
   gate_.Close();  // New calls are refused while the sessions end.
-  smtp_->Stop(std::min(patience, kSmtpGrace));
-  gate_.WaitUntilEmpty(patience);
+  smtp_->Stop(patience);
+  gate_.WaitUntilEmpty(deadline - absl::Now());
 }
 
 std::string SubmissionRole::NotReady() const {
