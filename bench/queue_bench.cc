@@ -1,6 +1,7 @@
 // How fast is the engine alone? Takes in 4 KiB mails, leases and delivers them in one process, with every sync on.
 //
 //   bazel run //bench:queue_bench -- --mails 300000 --folder /var/tmp/bench
+//   bazel run //bench:queue_bench -- --mails 1000000 --backlog 1     all in, restart, all out
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -27,6 +28,8 @@ struct Plan {
   int domains = 200;
   int senders = 1;
   std::size_t size = 4096;
+  bool backlog = false;
+  std::uint64_t min_free = std::uint64_t{1} << 30;
   std::string folder = "/tmp/hikyaku-queue-bench";
 };
 
@@ -109,23 +112,29 @@ internal::v1::EnqueueRequest MakeMail(const Plan& plan, const std::string& body,
   return request;
 }
 
-int Run(const Plan& plan) {
-  std::filesystem::remove_all(plan.folder);
+double Since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+std::unique_ptr<LocalShard> Open(const Plan& plan) {
   Options options;
   options.data_dir = plan.folder;
   options.domain_concurrency = 1000;
+  options.min_free_disk = plan.min_free;
   auto opened = LocalShard::Open(options, Clock::System());
   if (!opened.ok()) {
     std::fprintf(stderr, "%s\n", opened.status().ToString().c_str());
-    return 1;
+    std::exit(1);
   }
-  std::unique_ptr<LocalShard> shard = *std::move(opened);
-  auto deliverer = std::make_unique<Deliverer>(*shard);
+  return *std::move(opened);
+}
+
+// Hands all mails in, with a bounded number unanswered. Gives the number that was refused.
+int SendAll(const Plan& plan, LocalShard& shard) {
   const std::string body(plan.size, 'x');
   absl::Mutex mu;
   int in_flight = 0;
   std::atomic<int> failed{0}, next{0};
-  const auto start = std::chrono::steady_clock::now();
   const auto send = [&] {
     for (int i; (i = next++) < plan.mails;) {
       internal::v1::EnqueueRequest request = MakeMail(plan, body, i);
@@ -135,7 +144,7 @@ int Run(const Plan& plan) {
         mu.Await(absl::Condition(&room));
         ++in_flight;
       }
-      shard->Enqueue(std::move(request), [&](absl::StatusOr<internal::v1::EnqueueResponse> answer) {
+      shard.Enqueue(std::move(request), [&](absl::StatusOr<internal::v1::EnqueueResponse> answer) {
         failed += !answer.ok();
         absl::MutexLock lock(&mu);
         --in_flight;
@@ -145,31 +154,73 @@ int Run(const Plan& plan) {
   std::vector<std::thread> senders;
   for (int i = 0; i < plan.senders; ++i) senders.emplace_back(send);
   for (std::thread& sender : senders) sender.join();
-  while (deliverer->recorded() < plan.mails - failed) absl::SleepFor(absl::Milliseconds(1));
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  deliverer = nullptr;
+  absl::MutexLock lock(&mu);
+  const auto idle = [&] { return in_flight == 0; };
+  mu.Await(absl::Condition(&idle));
+  return failed;
+}
+
+void AwaitRecorded(const Deliverer& deliverer, int count) {
+  while (deliverer.recorded() < count) absl::SleepFor(absl::Milliseconds(1));
+}
+
+v1::ShardCheck Check(LocalShard& shard) {
   v1::ShardCheck check;
-  absl::Mutex done_mu;
+  absl::Mutex mu;
   bool done = false;
-  shard->CheckQueue([&](absl::StatusOr<v1::CheckQueueResponse> answer) {
-    absl::MutexLock lock(&done_mu);
+  shard.CheckQueue([&](absl::StatusOr<v1::CheckQueueResponse> answer) {
+    absl::MutexLock lock(&mu);
     if (answer.ok()) check = answer->shards(0);
     done = true;
   });
-  {
-    absl::MutexLock lock(&done_mu);
-    done_mu.Await(absl::Condition(&done));
-  }
-  shard = nullptr;
-  double commits = 0;
+  absl::MutexLock lock(&mu);
+  mu.Await(absl::Condition(&done));
+  return check;
+}
+
+double Commits() {
   const std::string exposition = metrics::Exposition();
-  if (const std::size_t at = exposition.find("\nhikyaku_queue_commits_total{"); at != std::string::npos) {
-    commits = std::atof(exposition.c_str() + exposition.find(' ', at));
-  }
+  const std::size_t at = exposition.find("\nhikyaku_queue_commits_total{");
+  return at == std::string::npos ? 0 : std::atof(exposition.c_str() + exposition.find(' ', at));
+}
+
+// Mail comes in and goes out at the same time.
+int RunThrough(const Plan& plan) {
+  std::unique_ptr<LocalShard> shard = Open(plan);
+  auto deliverer = std::make_unique<Deliverer>(*shard);
+  const auto start = std::chrono::steady_clock::now();
+  const int failed = SendAll(plan, *shard);
+  AwaitRecorded(*deliverer, plan.mails - failed);
+  const double seconds = Since(start);
+  deliverer = nullptr;
+  const v1::ShardCheck check = Check(*shard);
   std::printf("%d mails of %zu bytes in %.2f s: %.0f mails/s, %.3f syncs a mail, %d failed, %d problems, %d left\n",
-              plan.mails, plan.size, seconds, plan.mails / seconds, commits / plan.mails, failed.load(),
+              plan.mails, plan.size, seconds, plan.mails / seconds, Commits() / plan.mails, failed,
               check.problems_size(), static_cast<int>(check.deliveries()));
   return failed == 0 && check.problems_size() == 0 ? 0 : 1;
+}
+
+// Everything comes in first, the shard restarts, then everything goes out.
+int RunBacklog(const Plan& plan) {
+  std::unique_ptr<LocalShard> shard = Open(plan);
+  auto start = std::chrono::steady_clock::now();
+  SendAll(plan, *shard);
+  const double in = Since(start);
+  shard = nullptr;
+  start = std::chrono::steady_clock::now();
+  shard = Open(plan);
+  const double open = Since(start);
+  start = std::chrono::steady_clock::now();
+  auto deliverer = std::make_unique<Deliverer>(*shard);
+  AwaitRecorded(*deliverer, 1);
+  const double first = Since(start);
+  AwaitRecorded(*deliverer, plan.mails);
+  const double out = Since(start);
+  deliverer = nullptr;
+  const v1::ShardCheck check = Check(*shard);
+  std::printf("in: %.0f mails/s; restart with %d queued: %.2f s, first lease after %.3f s; out: %.0f mails/s; %d problems\n",
+              plan.mails / in, plan.mails, open, first, plan.mails / out, check.problems_size());
+  return check.problems_size() == 0 ? 0 : 1;
 }
 
 }  // namespace
@@ -184,7 +235,10 @@ int main(int argc, char** argv) {
     if (name == "--domains") plan.domains = std::atoi(argv[i + 1]);
     if (name == "--senders") plan.senders = std::atoi(argv[i + 1]);
     if (name == "--size") plan.size = std::strtoul(argv[i + 1], nullptr, 10);
+    if (name == "--backlog") plan.backlog = std::atoi(argv[i + 1]) != 0;
+    if (name == "--min_free") plan.min_free = std::strtoull(argv[i + 1], nullptr, 10);
     if (name == "--folder") plan.folder = argv[i + 1];
   }
-  return hikyaku::queue::Run(plan);
+  std::filesystem::remove_all(plan.folder);
+  return plan.backlog ? hikyaku::queue::RunBacklog(plan) : hikyaku::queue::RunThrough(plan);
 }
