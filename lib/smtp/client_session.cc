@@ -200,6 +200,7 @@ ClientSession::Want ClientSession::SendEnvelope() {
   answered_ = rcpt_sent_ = rcpt_answered_ = 0;
   body_begun_ = body_more_ = false;
   body_ = DotWriter(mail_.head, mail_.body, extensions_.chunking ? DotWriter::Mode::kRaw : DotWriter::Mode::kDots);
+  if (body_.raw_size() > kMaxOneWrite) body_.HoldEnd();
   commands_.clear();
   AppendMail(&commands_);
   if (extensions_.pipelining) {

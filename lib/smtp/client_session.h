@@ -88,7 +88,8 @@ class ClientSession {
   // a refused recipient would waste too much.
   static constexpr std::size_t kMaxOneWrite = 64 * 1024;
 
-  // A longer body goes out in writes of this size, each under the time limit for a block.
+  // A longer body goes out in writes of this size, each under the time limit for a block, and its end alone: what is
+  // checked before the write that commits then holds when it is made.
   static constexpr std::size_t kBlock = 256 * 1024;
 
   // `hostname` is what EHLO says: an FQDN, or an address literal.

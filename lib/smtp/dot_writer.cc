@@ -19,9 +19,19 @@ bool EndsInCrlf(absl::string_view head, absl::string_view body) {
 DotWriter::DotWriter(absl::string_view head, absl::string_view body, Mode mode)
     : parts_({head, body}), mode_(mode), needs_crlf_(!(head.empty() && body.empty()) && !EndsInCrlf(head, body)) {}
 
+void DotWriter::HoldEnd() {
+  end_held_ = true;
+  if (needs_crlf_ || raw_size() == 0) return;
+  needs_crlf_ = true;
+  const std::size_t of_body = std::min<std::size_t>(2, parts_[1].size());
+  parts_[1].remove_suffix(of_body);
+  parts_[0].remove_suffix(2 - of_body);
+}
+
 bool DotWriter::Next(std::size_t limit, std::vector<absl::string_view>* pieces) {
   // Two pieces may follow the last of the loop, and one turn adds two.
-  const std::size_t max_pieces = pieces->size() + kMaxPieces - 4;
+  const std::size_t before = pieces->size();
+  const std::size_t max_pieces = before + kMaxPieces - 4;
   for (absl::string_view& part : parts_) {
     while (!part.empty()) {
       if (limit == 0 || pieces->size() > max_pieces) return false;
@@ -35,6 +45,7 @@ bool DotWriter::Next(std::size_t limit, std::vector<absl::string_view>* pieces) 
       limit -= run.size();
     }
   }
+  if (end_held_ && pieces->size() > before) return false;
   if (needs_crlf_) pieces->push_back("\r\n");
   if (mode_ == Mode::kDots) pieces->push_back(".\r\n");
   return true;

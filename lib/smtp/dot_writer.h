@@ -27,6 +27,10 @@ class DotWriter {
   DotWriter() = default;
   DotWriter(absl::string_view head, absl::string_view body, Mode mode);
 
+  // The end of the content goes out by a Next of its own: its last CRLF, and the dot where there is one. Before the first
+  // Next.
+  void HoldEnd();
+
   // Octets that kRaw writes: the size for BDAT.
   std::size_t raw_size() const { return parts_[0].size() + parts_[1].size() + (needs_crlf_ ? 2 : 0); }
 
@@ -40,6 +44,7 @@ class DotWriter {
   std::array<absl::string_view, 2> parts_;
   Mode mode_ = Mode::kDots;
   bool needs_crlf_ = false;
+  bool end_held_ = false;
   bool line_start_ = true;  // The last octets were CRLF, or nothing was written yet.
   bool after_cr_ = false;
 };

@@ -2,6 +2,7 @@
 #ifndef HIKYAKU_TESTS_UNIT_SMTP_CLIENT_DIALOGUE_H_
 #define HIKYAKU_TESTS_UNIT_SMTP_CLIENT_DIALOGUE_H_
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,8 +33,12 @@ class ClientDialogue {
     std::string written;
     while ((want_ = want) == Want::kWrite) {
       ++writes_;
+      const std::size_t before = written.size();
       for (absl::string_view piece : session_.output()) written.append(piece.data(), piece.size());
-      if (session_.output_commits()) ++commits_;
+      if (session_.output_commits()) {
+        ++commits_;
+        committing_write_ = written.substr(before);
+      }
       want = session_.OutputWritten();
     }
     return written;
@@ -51,12 +56,14 @@ class ClientDialogue {
   Want want() const { return want_; }
   int writes() const { return writes_; }
   int commits() const { return commits_; }
+  const std::string& committing_write() const { return committing_write_; }  // The last one.
 
  private:
   ClientSession session_;
   Want want_;
   int writes_ = 0;
   int commits_ = 0;
+  std::string committing_write_;
 };
 
 inline std::string Code(const std::optional<Reply>& reply) { return reply ? absl::StrCat(reply->code) : "-"; }

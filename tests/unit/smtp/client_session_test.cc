@@ -191,7 +191,7 @@ TEST(ClientSession, LostWhileIdleHasNoResult) {
   EXPECT_FALSE(client.session().reusable());
 }
 
-TEST(ClientSession, LongBodyGoesInBlocksAndCommitsWithTheLast) {
+TEST(ClientSession, LongBodyGoesInBlocksAndCommitsWithItsEndAlone) {
   const std::string body = std::string(1'000'000, 'x') + "\r\n";
   for (const char* extensions : {kPipe, kAll}) {
     const bool chunking = extensions == kAll;
@@ -203,8 +203,9 @@ TEST(ClientSession, LongBodyGoesInBlocksAndCommitsWithTheLast) {
     const std::string content = "Subject: x\r\n\r\n" + body;
     EXPECT_EQ(client.Says(chunking ? "250 a\r\n250 b\r\n" : "250 a\r\n250 b\r\n354 c\r\n"),
               chunking ? "BDAT 1000016 LAST\r\n" + content : content + ".\r\n");
-    EXPECT_EQ(client.writes(), 5);
+    EXPECT_EQ(client.writes(), 6);
     EXPECT_EQ(client.commits(), 1);
+    EXPECT_EQ(client.committing_write(), chunking ? "\r\n" : "\r\n.\r\n");
     client.Says("250 ok\r\n");
     EXPECT_EQ(client.session().result().failed_at, std::nullopt);
   }

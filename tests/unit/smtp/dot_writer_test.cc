@@ -83,6 +83,31 @@ TEST(DotWriter, RawIsVerbatimAndCounted) {
   EXPECT_EQ(DotWriter("", "", DotWriter::Mode::kRaw).raw_size(), 0u);
 }
 
+TEST(DotWriter, HeldEndComesAloneAndTheWireIsTheSame) {
+  const std::string contents[] = {"a\r\n", "no end", ".\r\n", "a\r\n.\r\n", "\r\n", "\r\n\r\n.a\r\n", "a\r", "a\n", ""};
+  for (const std::string& content : contents) {
+    for (const auto mode : {DotWriter::Mode::kDots, DotWriter::Mode::kRaw}) {
+      for (std::size_t split = 0; split <= content.size(); ++split) {
+        const absl::string_view all = content;
+        DotWriter writer(all.substr(0, split), all.substr(split), mode);
+        const std::size_t size = writer.raw_size();
+        writer.HoldEnd();
+        EXPECT_EQ(writer.raw_size(), size);
+        std::string wire, end;
+        for (bool last = false; !last; wire += end) {
+          std::vector<absl::string_view> pieces;
+          last = writer.Next(3, &pieces);
+          end.clear();
+          for (absl::string_view piece : pieces) end.append(piece.data(), piece.size());
+        }
+        EXPECT_EQ(wire, Written(content, "", mode, 1000)) << testing::PrintToString(content);
+        const std::string dot = mode == DotWriter::Mode::kDots ? ".\r\n" : "";
+        EXPECT_EQ(end, content.empty() ? dot : "\r\n" + dot) << testing::PrintToString(content);
+      }
+    }
+  }
+}
+
 TEST(DotWriter, ContentIsNotCopied) {
   const std::string body(100'000, 'x');
   DotWriter writer("", body, DotWriter::Mode::kDots);
