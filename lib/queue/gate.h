@@ -46,6 +46,11 @@ class Gate {
   // Sets kDisk and kMemory from what was measured.
   void Judge(const absl::StatusOr<DiskSpace>& disk, std::uint64_t memory, const GateLimits& limits);
 
+  bool Closed(Cause cause) const {
+    absl::MutexLock lock(&mu_);
+    return !reasons_[cause].empty();
+  }
+
   bool open() const { return open_.load(std::memory_order_acquire); }
 
   // Ok, or why not: kResourceExhausted for disk and memory, kUnavailable for the rest.

@@ -16,6 +16,7 @@
 #include "lib/queue/keys.h"
 #include "lib/queue/operator.h"
 #include "lib/queue/queries.h"
+#include "lib/queue/reclaim.h"
 #include "lib/queue/retention.h"
 #include "lib/queue/rocks_store.h"
 #include "lib/queue/verdict.h"
@@ -178,7 +179,9 @@ absl::StatusOr<std::unique_ptr<LocalShard>> LocalShard::Open(Options options, Cl
 }
 
 LocalShard::LocalShard(std::shared_ptr<Engine> engine)
-    : engine_(std::move(engine)), retention_(std::make_unique<Retention>(*engine_)) {}
+    : engine_(std::move(engine)),
+      retention_(std::make_unique<Retention>(*engine_)),
+      reclaimer_(std::make_unique<Reclaimer>(*engine_)) {}
 
 LocalShard::~LocalShard() { Stop(); }
 
@@ -224,6 +227,7 @@ void LocalShard::Stop() {
   engine_->gate.Set(Gate::kStopping, "stopping");
   scrape_ = nullptr;
   if (maintenance_.joinable()) maintenance_.join();
+  reclaimer_->Stop();
   std::vector<std::shared_ptr<Stream>> streams;
   {
     absl::MutexLock lock(&engine_->mu);
@@ -267,6 +271,7 @@ void LocalShard::Maintain() {
       Sample();
       SweepReady();
       retention_->Tick();
+      reclaimer_->Tick();
     }
     engine_->Dispatch();
   }

@@ -28,6 +28,7 @@
 namespace hikyaku::queue {
 
 struct Engine;
+class Reclaimer;
 class Retention;
 
 class LocalShard : public Shard {
@@ -80,6 +81,7 @@ class LocalShard : public Shard {
 
   const std::shared_ptr<Engine> engine_;
   const std::unique_ptr<Retention> retention_;
+  const std::unique_ptr<Reclaimer> reclaimer_;
   std::thread maintenance_;
   absl::Mutex mu_;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;

@@ -300,6 +300,7 @@ class RocksStore : public Store {
     return db == nullptr ? nullptr : std::make_unique<RocksView>(std::move(db));
   }
   void DropFiles(Family family, absl::string_view from, absl::string_view to) override;
+  absl::Status Reclaim(std::atomic<bool>* cancel) override;
   StoreHealth Health() const override { return watch_->Health(); }
   absl::Status Heal(bool reopen) override;
   absl::Status Close() override;
@@ -362,6 +363,16 @@ void RocksStore::DropFiles(Family family, absl::string_view from, absl::string_v
   if (db == nullptr) return;
   const rocksdb::Slice begin = Slice(from), end = Slice(to);
   rocksdb::DeleteFilesInRange(db->db.get(), db->of(family), &begin, &end, false).PermitUncheckedError();
+}
+
+// Merges deletions, those in memory too, into the files below them: a blob file whose last body is gone goes with them.
+absl::Status RocksStore::Reclaim(std::atomic<bool>* cancel) {
+  const std::shared_ptr<const OpenDb> db = Current();
+  if (db == nullptr) return absl::UnavailableError("the store is closed");
+  rocksdb::CompactRangeOptions options;
+  options.exclusive_manual_compaction = false;
+  options.canceled = cancel;
+  return ToStatus(db->db->CompactRange(options, db->of(Family::kBody), nullptr, nullptr), "compact");
 }
 
 // Lets go of the open database and waits until the last reader has.

@@ -6,6 +6,7 @@
 #ifndef HIKYAKU_LIB_QUEUE_STORE_H_
 #define HIKYAKU_LIB_QUEUE_STORE_H_
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -77,6 +78,9 @@ class Store {
 
   // Frees the files that lie wholly in the range: cheap room after a DeleteRange.
   virtual void DropFiles(Family family, absl::string_view from, absl::string_view to) = 0;
+
+  // Frees the room of bodies that were deleted; takes as long as it takes. Setting `cancel` ends it soon.
+  virtual absl::Status Reclaim(std::atomic<bool>* cancel) = 0;
 
   virtual StoreHealth Health() const = 0;
 

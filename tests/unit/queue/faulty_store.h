@@ -44,6 +44,7 @@ class FaultyStore : public Store {
   void DropFiles(Family family, absl::string_view from, absl::string_view to) override {
     inner_->DropFiles(family, from, to);
   }
+  absl::Status Reclaim(std::atomic<bool>* cancel) override { return inner_->Reclaim(cancel); }
   StoreHealth Health() const override { return inner_->Health(); }
   absl::Status Heal(bool reopen) override {
     ++faults_->heals;

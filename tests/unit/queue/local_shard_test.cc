@@ -1,6 +1,10 @@
 #include "lib/queue/local_shard.h"
 
+
+#include <filesystem>
 #include <thread>
+
+#include "lib/base/random.h"
 
 #include "tests/unit/queue/harness.h"
 
@@ -415,6 +419,39 @@ TEST_F(Refusal, LowDiskRefusesMailAndGoesOnDelivering) {
   *free = std::uint64_t{2} << 30;
   EXPECT_TRUE(Eventually([&] { return shard_->NotReady().empty(); }));
   Accept(Mail({"a@x.test"}));
+}
+
+std::uint64_t FilesIn(const std::string& folder) {
+  std::uint64_t bytes = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    std::error_code gone;
+    if (const auto size = entry.file_size(gone); entry.is_regular_file(gone) && !gone) bytes += size;
+  }
+  return bytes;
+}
+
+// Nothing comes in that would make RocksDB compact: what was delivered must give its room back all the same.
+TEST_F(Refusal, LowDiskGetsTheRoomOfWhatWasDelivered) {
+  auto free = std::make_shared<std::atomic<std::uint64_t>>(std::uint64_t{2} << 30);
+  options_.min_free_disk = std::uint64_t{1} << 30;
+  options_.measure_disk = [free]() -> absl::StatusOr<DiskSpace> { return DiskSpace{free->load(), 1 << 20}; };
+  Open();
+  constexpr int kMails = 100;
+  std::string body(100'000, '\0');
+  for (int i = 0; i < kMails; ++i) {
+    RandomBytes(body.data(), body.size());
+    Accept(Mail({"a@x.test"}, body));
+  }
+  *free = 0;
+  EXPECT_TRUE(Eventually([&] { return !shard_->NotReady().empty(); }));
+  EXPECT_GT(FilesIn(options_.data_dir), kMails * 90'000u);
+  Worker worker(*shard_, 1);
+  for (int i = 0; i < kMails; ++i) worker.Report(worker.Next(), {Delivered()});
+  EXPECT_TRUE(Eventually([&] {
+    clock_.Advance(absl::Seconds(10));
+    return FilesIn(options_.data_dir) < kMails * 30'000u;
+  })) << FilesIn(options_.data_dir);
+  ExpectSound();
 }
 
 TEST_F(Refusal, BrokenRequestsAreNamed) {
