@@ -71,12 +71,13 @@ absl::StatusOr<Assembled> Prepare(std::string message, std::string received, con
 }
 
 absl::StatusOr<Assembled> Complete(const std::string& raw, const MessageId& id, const AssembleOptions& options) {
-  if (raw.size() > options.max_size) return TooLarge(raw.size(), options.max_size);
+  if (raw.size() > options.max_size) return TooLarge(raw.size(), options.max_size);  // It only grows.
   // LF alone is how files on disk look; one CR anywhere says that the caller means CRLF, and then every line must have
   // it.
   const bool lf_only = raw.find('\r') == std::string::npos;
-  auto prepared =
-      Prepare(lf_only ? mime::NormalizeNewlines(raw) : raw, ReceivedByRpc(id, options.hostname), id, options);
+  std::string message = lf_only ? mime::NormalizeNewlines(raw) : raw;
+  if (message.size() > options.max_size) return TooLarge(message.size(), options.max_size);
+  auto prepared = Prepare(std::move(message), ReceivedByRpc(id, options.hostname), id, options);
   if (prepared.ok()) return prepared;
   const bool loops = prepared.status().code() == absl::StatusCode::kFailedPrecondition;
   return FieldFailure(absl::StatusCode::kInvalidArgument,

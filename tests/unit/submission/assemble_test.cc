@@ -128,6 +128,18 @@ TEST(AssembleRaw, SizeLimitIsExact) {
   EXPECT_EQ(Assemble(Raw(&data), MessageId(), options).status().code(), absl::StatusCode::kResourceExhausted);
 }
 
+// What is queued has CRLF, so that is what counts.
+TEST(AssembleRaw, SizeLimitCountsTheCrsThatAreAdded) {
+  const std::string data = "From: a@b.test\n\nbody\n";
+  AssembleOptions options = Options();
+  options.max_size = data.size() + 3;
+  EXPECT_TRUE(Assemble(Raw(&data), MessageId(), options).ok());
+  --options.max_size;
+  const absl::Status status = Assemble(Raw(&data), MessageId(), options).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_FALSE(RetryAfterOf(status).has_value());
+}
+
 TEST(AssembleRaw, LoopSaysSo) {
   std::string data;
   for (int i = 0; i < 50; ++i) data += "Received: by x\r\n";
