@@ -23,6 +23,9 @@ constexpr absl::Duration kKeyLifetime = absl::Hours(24);
 constexpr absl::Duration kRetryWhenFull = absl::Seconds(5);
 constexpr absl::Duration kRetryWhenDown = absl::Seconds(1);
 
+// The expiry of a claim that reserves nothing: it is over already.
+constexpr std::int64_t kOnlyLook = 0;
+
 metrics::Counter& Spilled() {
   static metrics::Counter& counter = metrics::DeclareCounter(
       "hikyaku_submission_spilled_total", "Parts of messages that went to another shard because their own was down.");
@@ -66,7 +69,8 @@ class ShardAcceptor::Operation : public std::enable_shared_from_this<Operation> 
     }
     home_ = cluster_.map().Owner(RecordKey());
     const std::vector<std::string> domains = AllDomains();
-    if (std::all_of(domains.begin(), domains.end(), [this](const std::string& d) { return IsHome(d); })) {
+    const bool at_home = std::all_of(domains.begin(), domains.end(), [this](const std::string& d) { return IsHome(d); });
+    if (at_home && !TooLate()) {
       EnqueueAtHome();
     } else {
       Claim();
@@ -92,6 +96,7 @@ class ShardAcceptor::Operation : public std::enable_shared_from_this<Operation> 
 
   bool IsHome(const std::string& domain) const { return cluster_.map().Owner(domain) == home_; }
   queue::Shard& Home() const { return *cluster_.shards()[home_]; }
+  bool TooLate() const { return mail_.deliver_by <= now_; }
   std::int64_t KeyExpiry() const { return absl::ToUnixMicros(now_ + kKeyLifetime); }
 
   // The home's part, with the record of the key: the last step, and often the only one.
@@ -130,7 +135,7 @@ class ShardAcceptor::Operation : public std::enable_shared_from_this<Operation> 
     request.set_key(RecordKey());
     request.set_fingerprint(keyed_->fingerprint);
     request.set_message_id(std::string(mail_.id.bytes()));
-    request.set_expire_micros(KeyExpiry());
+    request.set_expire_micros(TooLate() ? kOnlyLook : KeyExpiry());
     Home().Claim(std::move(request), [self = shared_from_this()](absl::StatusOr<internal::v1::ClaimResponse> r) {
       self->OnClaim(std::move(r));
     });
@@ -141,6 +146,9 @@ class ShardAcceptor::Operation : public std::enable_shared_from_this<Operation> 
     if (!response->replayed_response().empty()) return Replay(response->replayed_response());
     const auto id = MessageId::FromBytes(response->message_id());
     if (!id.has_value()) return Fail(absl::InternalError("a claim without a message id"));
+    if (*id == mail_.id && TooLate()) {
+      return Finish(FieldFailure(absl::StatusCode::kInvalidArgument, {{"deliver_by", "is not in the future"}}));
+    }
     if (*id == mail_.id) return DispatchForeign();
     auto rebuilt = keyed_->rebuild(*id);
     if (!rebuilt.ok()) return Finish(std::move(rebuilt).status());

@@ -20,6 +20,9 @@
 // key's promise comes before availability. Only two twins at the same moment, one of which spills and one of which does
 // not, can make a second copy.
 //
+// A keyed request whose deliver_by has passed is answered if the key knows an answer, and finished if an earlier try was
+// begun (its parts expire in the queue); otherwise it is refused, and the key stays free.
+//
 // Threading: safe from every thread.
 #ifndef HIKYAKU_LIB_SUBMISSION_ACCEPT_H_
 #define HIKYAKU_LIB_SUBMISSION_ACCEPT_H_
@@ -81,6 +84,7 @@ struct Accepted {
 //   kUnavailable        No shard can take (all of) it, with a time.  451 4.3.0, UNAVAILABLE. A part may be queued.
 //   kDeadlineExceeded   A shard did not answer: it may be queued.    451 4.3.0, DEADLINE_EXCEEDED.
 //   kAlreadyExists      The key was used for another request.        ALREADY_EXISTS.
+//   kInvalidArgument    Keyed, new, and deliver_by has passed.       INVALID_ARGUMENT, with its field.
 //   any other           Our own fault; logged.                       451 4.3.0, INTERNAL.
 using AcceptDone = absl::AnyInvocable<void(absl::StatusOr<Accepted>)>;
 

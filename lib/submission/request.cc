@@ -251,7 +251,9 @@ class Reader {
     if (request_.has_deliver_by()) {
       const auto time = check_.Time("deliver_by", request_.deliver_by());
       if (!time.has_value()) return;
-      if (*time <= now_) check_.Refuse("deliver_by", "is not in the future");
+      // A keyed call may repeat one that was in time: the acceptor, who knows the key, refuses it if not.
+      const bool may_repeat = !result_.idempotency_key.empty() && !request_.dry_run();
+      if (*time <= now_ && !may_repeat) check_.Refuse("deliver_by", "is not in the future");
       if (*time <= result_.not_before) check_.Refuse("deliver_by", "is not after not_before");
       result_.deliver_by = *time;
     }

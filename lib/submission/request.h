@@ -47,7 +47,7 @@ struct Submission {
   std::string idempotency_key;                     // Empty: none.
   std::string fingerprint;                         // Of the request, when there is a key; else empty.
   absl::Time not_before = absl::InfinitePast();    // InfinitePast: now.
-  absl::Time deliver_by = absl::InfiniteFuture();  // InfiniteFuture: the queue's lifetime.
+  absl::Time deliver_by = absl::InfiniteFuture();  // InfiniteFuture: the queue's lifetime. With a key it may be past.
   v1::Priority priority = v1::PRIORITY_NORMAL;
   bool dry_run = false;
 };

@@ -247,6 +247,53 @@ TEST_F(AcceptTest, KeyWithOtherContentIsAlreadyExists) {
   }
 }
 
+// Its time is over: only the answer of an earlier call is given, and a key that is new stays free.
+TEST_F(AcceptTest, KeyedAfterDeliverByIsReplayedOrRefused) {
+  Build(2);
+  const std::string a = DomainOf({0}), b = DomainOf({1});
+  for (const std::vector<std::string>& domains : {std::vector{a}, std::vector{b}, std::vector{a, b}}) {
+    const std::string key = absl::StrCat(KeyOf(0), "/", domains.front(), domains.size());
+    const auto mail = [&] {
+      Mail mail = MailTo(domains);
+      mail.deliver_by = clock_.Now() + absl::Hours(1);
+      return mail;
+    };
+    const Mail first = mail();
+    const Mail late = mail();
+    const Mail again = mail();
+    clock_.Advance(absl::Hours(2));
+    const auto refused = Accept(first, KeyedWith(key));
+    ASSERT_EQ(refused.status().code(), StatusCode::kInvalidArgument);
+    EXPECT_EQ(FieldsOf(refused.status()).at(0).path, "deliver_by");
+    EXPECT_TRUE(DeliveriesOf(first.id).empty());
+
+    const auto accepted = Accept(mail(), KeyedWith(key, "corrected"));
+    ASSERT_TRUE(accepted.ok()) << accepted.status();
+    const auto replayed = Accept(again, KeyedWith(key, "corrected"));
+    ASSERT_TRUE(replayed.ok()) << replayed.status();
+    ASSERT_TRUE(replayed->replayed.has_value());
+    EXPECT_EQ(replayed->id.text(), accepted->id.text());
+    EXPECT_EQ(Accept(late, KeyedWith(key)).status().code(), StatusCode::kAlreadyExists);
+  }
+}
+
+// A part was queued in time: the repeat finishes what was begun, and the queue lets it expire.
+TEST_F(AcceptTest, KeyedAfterDeliverByFinishesAHalfDoneTry) {
+  Build(2);
+  const std::string a = DomainOf({0}), b = DomainOf({1}), key = KeyOf(0);
+  Mail mail = MailTo({a, b});
+  mail.deliver_by = clock_.Now() + absl::Hours(1);
+  shard(1).LoseNextReply(absl::DeadlineExceededError("lost"));
+  EXPECT_FALSE(Accept(mail, KeyedWith(key)).ok());
+  clock_.Advance(absl::Hours(2));
+  const MessageId first = mail.id;
+  mail.id = MessageId::Generate(clock_.Now());
+  const auto again = Accept(mail, KeyedWith(key));
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->id, first);
+  EXPECT_EQ(DeliveriesOf(first), (std::map<std::string, int>{{a, 1}, {b, 1}}));
+}
+
 TEST_F(AcceptTest, KeysOfTwoTenantsAreTwo) {
   Build(1);
   Mail other = MailTo({"a.test"});
@@ -365,6 +412,7 @@ TEST_F(AcceptTest, ReservedKeyOnTheFastPathIsClaimed) {
   claim.set_fingerprint("print");
   const MessageId reserved = MessageId::Generate(clock_.Now());
   claim.set_message_id(std::string(reserved.bytes()));
+  claim.set_expire_micros(absl::ToUnixMicros(clock_.Now() + absl::Hours(24)));
   shard(0).Claim(claim, [](auto) {});
   const auto accepted = Accept(MailTo({"a.test"}), KeyedWith("k"));
   ASSERT_TRUE(accepted.ok()) << accepted.status();

@@ -78,8 +78,10 @@ class FakeShard : public queue::Shard {
   void Claim(internal::v1::ClaimRequest request, queue::Done<internal::v1::ClaimResponse> done) override {
     if (!down_.ok()) return done(down_);
     ++claims;
-    Record& record =
-        records_.try_emplace(request.key(), Record{request.fingerprint(), request.message_id(), ""}).first->second;
+    const auto found = records_.find(request.key());
+    const Record record =
+        found != records_.end() ? found->second : Record{request.fingerprint(), request.message_id(), ""};
+    if (found == records_.end() && request.expire_micros() > 0) records_[request.key()] = record;
     if (record.fingerprint != request.fingerprint()) return done(absl::AlreadyExistsError("key"));
     internal::v1::ClaimResponse response;
     response.set_message_id(record.message_id);

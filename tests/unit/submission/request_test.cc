@@ -238,6 +238,16 @@ TEST(Rules, EachIsEnforcedAndNamed) {
   }
 }
 
+// It may be the repeat of a request that was in time: the acceptor knows, by the key.
+TEST(Rules, DeliverByInThePastPassesWithAKey) {
+  v1::SendMailRequest request = GoodContent();
+  request.mutable_deliver_by()->set_seconds(absl::ToUnixSeconds(kNow) - 1);
+  request.set_idempotency_key("k");
+  EXPECT_EQ(Check(request), absl::OkStatus());
+  request.set_dry_run(true);  // Touches no key.
+  EXPECT_EQ(Paths(Check(request)), std::set<std::string>{"deliver_by"});
+}
+
 TEST(Rules, AllAtTheirLimitsPass) {
   v1::SendMailRequest request = GoodContent();
   for (int i = 0; i < 4; ++i) request.mutable_content()->add_bcc()->set_address(absl::StrCat("a", i, "@b.test"));
