@@ -314,11 +314,11 @@ ClientSession::Want ClientSession::AfterRcpt() {
   return SendLine("DATA\r\n", Awaits::kData);
 }
 
-// A server may say 354 although it refused every recipient of a pipelined envelope: then only a lone dot leads back
-// (RFC 2920 §3.1).
+// A server may say 354 although it refused the sender or every recipient of a pipelined envelope: then only a lone dot
+// leads back (RFC 2920 §3.1), and no body goes to a server that may take what it refused.
 ClientSession::Want ClientSession::AfterData() {
   if (!result_.data->Intermediate()) return EndTransaction();
-  if (AnyRecipient()) return SendBody();
+  if (!MailRefused() && AnyRecipient()) return SendBody();
   return SendLine(".\r\n", Awaits::kLoneDot);
 }
 
