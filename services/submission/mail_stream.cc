@@ -38,6 +38,7 @@ class SendStream : public Reactor, public CallGate::Stream {
     {
       std::lock_guard lock(mutex_);
       reading_ = false;
+      if (finished_) return;  // It met the stop: the client reads UNAVAILABLE, and this may be gone before an answer.
       if (ok) {
         item->request.Swap(&incoming_);
         item->bytes = item->request.ByteSizeLong();

@@ -2,10 +2,13 @@
 #include "services/submission/mail_service.h"
 
 #include <grpcpp/grpcpp.h>
+#include <grpcpp/support/server_interceptor.h>
 
+#include <atomic>
 #include <chrono>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -37,6 +40,70 @@ void WaitFor(Condition condition) {
   ASSERT_TRUE(condition());
 }
 
+// Between gRPC and the service: while it holds, messages that have arrived wait here.
+class Sluice {
+ public:
+  void Hold() { holding_ = true; }
+  bool holds() {
+    std::lock_guard lock(mutex_);
+    return !held_.empty();
+  }
+  void Release() {
+    std::vector<Batch*> held;
+    {
+      std::lock_guard lock(mutex_);
+      holding_ = false;
+      held.swap(held_);
+    }
+    for (Batch* batch : held) batch->Proceed();
+  }
+
+  void Plug(grpc::ServerBuilder* builder) {
+    std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> creators;
+    creators.push_back(std::make_unique<Factory>(this));
+    builder->experimental().SetInterceptorCreators(std::move(creators));
+  }
+
+ private:
+  using Batch = grpc::experimental::InterceptorBatchMethods;
+
+  class Interceptor : public grpc::experimental::Interceptor {
+   public:
+    explicit Interceptor(Sluice* sluice) : sluice_(sluice) {}
+    void Intercept(Batch* batch) override {
+      if (batch->QueryInterceptionHookPoint(grpc::experimental::InterceptionHookPoints::POST_RECV_MESSAGE) &&
+          sluice_->Keep(batch)) {
+        return;
+      }
+      batch->Proceed();
+    }
+
+   private:
+    Sluice* const sluice_;
+  };
+
+  class Factory : public grpc::experimental::ServerInterceptorFactoryInterface {
+   public:
+    explicit Factory(Sluice* sluice) : sluice_(sluice) {}
+    grpc::experimental::Interceptor* CreateServerInterceptor(grpc::experimental::ServerRpcInfo*) override {
+      return new Interceptor(sluice_);
+    }
+
+   private:
+    Sluice* const sluice_;
+  };
+
+  bool Keep(Batch* batch) {
+    std::lock_guard lock(mutex_);
+    if (holding_) held_.push_back(batch);
+    return holding_;
+  }
+
+  std::mutex mutex_;
+  std::atomic<bool> holding_{false};
+  std::vector<Batch*> held_;
+};
+
 class ServiceTest : public testing::Test {
  protected:
   ServiceTest() {
@@ -51,6 +118,7 @@ class ServiceTest : public testing::Test {
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
     builder.RegisterService(mail_.get());
     builder.RegisterService(admin_.get());
+    sluice_.Plug(&builder);
     server_ = builder.BuildAndStart();
     const auto channel = grpc::CreateChannel(absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials());
     stub_ = v1::MailService::NewStub(channel);
@@ -68,6 +136,9 @@ class ServiceTest : public testing::Test {
     return stub_->SendMail(&context, request, response);
   }
 
+  std::size_t Written() const { return q0_.written.size() + q1_.written.size(); }
+
+  Sluice sluice_;
   FakeShard q0_{"q0"};
   FakeShard q1_{"q1"};
   Cluster cluster_{{&q0_, &q1_}};
@@ -288,6 +359,28 @@ TEST_F(ServiceTest, RunningCallIsAnsweredAtStop) {
   EXPECT_TRUE(gate_.WaitUntilEmpty(absl::Seconds(10)));
   client.join();
   EXPECT_TRUE(status.ok()) << status.error_message();
+}
+
+// A message that gRPC had read, but not handed over, when the stream ended: it is dropped, as its answer would be.
+TEST_F(ServiceTest, MessageThatMeetsTheStopIsDropped) {
+  q0_.Hold();
+  q1_.Hold();
+  grpc::ClientContext context;
+  auto stream = stub_->SendMailStream(&context);
+  sluice_.Hold();
+  v1::SendMailStreamRequest request;
+  *request.mutable_request() = Good();
+  stream->Write(request);
+  WaitFor([this] { return sluice_.holds(); });
+  gate_.Close();
+  v1::SendMailStreamResponse response;
+  EXPECT_FALSE(stream->Read(&response));
+  EXPECT_EQ(stream->Finish().error_code(), grpc::UNAVAILABLE);
+  sluice_.Release();
+  EXPECT_TRUE(gate_.WaitUntilEmpty(absl::Seconds(10)));
+  q0_.Release();
+  q1_.Release();
+  EXPECT_EQ(Written(), 0u);
 }
 
 // The client hangs up while its mail is on the way: the mail stays, nothing breaks.
