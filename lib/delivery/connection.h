@@ -1,4 +1,5 @@
-// One SMTP connection to a host: the pure session joined to a stream, with a limit on every wait.
+// One SMTP connection to a host: the pure session joined to a stream, with a limit on every reply and every write. It
+// holds for the whole of it: a peer that sends a reply, or takes a block, octet by octet gains no time.
 //
 // Source:     RFC 5321 §4.5.3.2 (limits, by step).
 // Threading:  one owner at a time, on the executor that dialled it.
@@ -6,6 +7,7 @@
 #define HIKYAKU_LIB_DELIVERY_CONNECTION_H_
 
 #include <array>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -91,7 +93,9 @@ class Connection {
 
   awaitable<bool> Drive(Want want, const LeaseGuard* lease);
   awaitable<Want> WriteOutput();
+  awaitable<absl::Status> WriteWithin(absl::Duration limit);
   awaitable<Want> ReadReply(absl::Duration limit);
+  absl::Duration LeftForReply();
   Want Lost(const absl::Status& why);
 
   const ConnectionKey key_;
@@ -99,6 +103,7 @@ class Connection {
   std::unique_ptr<net::Stream> stream_;
   const smtp::ClientTimeouts& timeouts_;
   smtp::ClientSession session_;
+  std::optional<std::chrono::steady_clock::time_point> reply_due_;  // When the reply that is awaited is late.
   absl::StatusCode lost_ = absl::StatusCode::kOk;
   std::array<char, 2048> buffer_;
 };

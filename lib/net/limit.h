@@ -17,6 +17,11 @@ inline std::chrono::steady_clock::time_point SteadyAfter(absl::Duration limit) {
   return std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(bounded);
 }
 
+// What is left until `deadline`; negative when it has passed.
+inline absl::Duration LeftUntil(std::chrono::steady_clock::time_point deadline) {
+  return absl::FromChrono(deadline - std::chrono::steady_clock::now());
+}
+
 }  // namespace hikyaku::net
 
 #endif  // HIKYAKU_LIB_NET_LIMIT_H_

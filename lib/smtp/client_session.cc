@@ -76,6 +76,7 @@ ClientSession::Want ClientSession::Feed(absl::string_view bytes) {
     const ReplyParser::Result parsed = parser_.Take(&bytes);
     if (parsed == ReplyParser::Result::kMalformed) return Close(parser_.error());
     if (parsed == ReplyParser::Result::kNeedMore) break;
+    ++replies_;
     want = asked ? OnReply(std::move(parser_.reply())) : OnUnasked(parser_.reply());
   }
   if (state_ == State::kClosed) return Want::kClose;

@@ -4,7 +4,7 @@
 // Source:     RFC 5321 (dialogue), RFC 2920 (PIPELINING), RFC 3030 (CHUNKING), RFC 1870 (SIZE), RFC 6152 (8BITMIME),
 //             RFC 6531 (SMTPUTF8).
 // Non-goals:  judging mail: it reports the replies and where the dialogue stood, lib/delivery/verdict judges. Time: the
-//             caller waits at most ClientTimeouts::For(step()).
+//             caller waits at most ClientTimeouts::For(step()) for each whole reply, and for each write.
 // Threading:  one owner, the coroutine of the connection.
 //
 // The caller's loop:
@@ -126,6 +126,9 @@ class ClientSession {
   Want Lost(absl::string_view why);
 
   Step step() const { return step_; }
+  // Complete replies so far: when it grows, another reply is awaited, with a time limit of its own.
+  std::uint64_t replies() const { return replies_; }
+
   bool reusable() const { return state_ == State::kIdle; }
   const Extensions& extensions() const { return extensions_; }
 
@@ -175,6 +178,7 @@ class ClientSession {
   State state_ = State::kNew;
   Step step_ = Step::kGreeting;
   ReplyParser parser_;
+  std::uint64_t replies_ = 0;
   Extensions extensions_;
   Reply greeting_;
   std::optional<Reply> refusal_;

@@ -22,7 +22,7 @@ struct ClientTimeouts {
   absl::Duration rset = absl::Seconds(20);     // Nothing is lost by giving up on it.
   absl::Duration quit = absl::Seconds(5);      // Nothing depends on its answer.
 
-  // The limit for one wait (a read, or a write that does not progress) at `step`.
+  // The limit at `step` for one whole reply, or one whole write: not renewed by what moves meanwhile.
   absl::Duration For(Step step) const {
     switch (step) {
       case Step::kGreeting: return greeting;

@@ -206,6 +206,15 @@ TEST_F(AttemptTest, HundredRecipientsATransactionOverOneConnection) {
   EXPECT_EQ(mx1->connections(), 1);
 }
 
+TEST_F(AttemptTest, EachOfThePipelinedRepliesHasItsOwnTime) {
+  auto mx1 = Mx1({"PIPELINING"});
+  mx1->On("RCPT", {"slowly 250 ok"});
+  options_.timeouts.rcpt = absl::Milliseconds(400);
+  Verdicts(MakeLease("d.test", {"a@d.test", "b@d.test", "c@d.test", "e@d.test", "f@d.test"}));
+  for (const Outcome& outcome : outcomes_) EXPECT_EQ(outcome.kind, Kind::kDelivered) << outcome.ToString();
+  EXPECT_EQ(mx1->connections(), 1);
+}
+
 TEST_F(AttemptTest, PeerThatClosesAfterEachTransactionGetsTheRestOverFreshOnes) {
   auto mx1 = Mx1();
   mx1->On(".", {"250 2.0.0 ok|close"});
@@ -246,6 +255,7 @@ INSTANTIATE_TEST_SUITE_P(Cells, BrokenHost,
                              {"Greeting421", "", "421 no|close", "delivered", true},
                              {"GreetingClose", "", "close", "delivered", true},
                              {"GreetingHang", "", "hang", "delivered", true},
+                             {"GreetingDrips", "", "drip 220 one octet after another", "delivered", true},
                              {"GreetingNonsense", "", "SSH-2.0-x", "delivered", true},
                              {"Ehlo421", "EHLO", "421 4.3.2 no|close", "delivered", true},
                              {"Ehlo4xx", "EHLO", "450 no", "delivered", true},
@@ -263,6 +273,7 @@ INSTANTIATE_TEST_SUITE_P(Cells, BrokenHost,
                              {"Rcpt421", "RCPT", "421 4.3.2 bye|close", "delivered", true},
                              {"RcptClose", "RCPT", "close", "delivered", true},
                              {"RcptHang", "RCPT", "hang", "delivered", true},
+                             {"RcptDrips", "RCPT", "drip 250 one octet after another", "delivered", true},
                              {"Data4xx", "DATA", "451 4.3.0 later", "delivered", true},
                              {"Data5xx", "DATA", "554 5.6.0 no", "permanent", false},
                              {"DataClose", "DATA", "close", "delivered", true},
@@ -272,6 +283,7 @@ INSTANTIATE_TEST_SUITE_P(Cells, BrokenHost,
                              {"Dot421", ".", "421 4.3.2 bye|close", "delivered", true},
                              {"DotCloseIsAmbiguous", ".", "close", "transient", false},
                              {"DotHangIsAmbiguous", ".", "hang", "transient", false},
+                             {"DotDripsIsAmbiguous", ".", "drip 250 one octet after another", "transient", false},
                          }),
                          [](const auto& info) { return std::string(info.param.name); });
 

@@ -64,6 +64,14 @@ awaitable<bool> Say(net::Stream& stream, std::string reply) {
     co_await net::Sleep(absl::Milliseconds(100));
     reply.erase(0, 7);
   }
+  while (absl::StartsWith(reply, "drip ") && reply.size() > 6) {
+    const std::string octet = reply.substr(5, 1);
+    reply.erase(5, 1);
+    const absl::Status written = co_await stream.WriteAll(octet, kForEver);
+    if (!written.ok()) co_return false;
+    co_await net::Sleep(absl::Milliseconds(10));
+  }
+  if (absl::StartsWith(reply, "drip ")) reply.erase(0, 5);
   const bool close = absl::EndsWith(reply, "|close");
   if (close) reply.resize(reply.size() - 6);
   reply += "\r\n";
