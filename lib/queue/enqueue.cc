@@ -113,7 +113,10 @@ EnqueueOperation::EnqueueOperation(Engine& engine, internal::v1::EnqueueRequest 
 
   const std::uint64_t body_part = engine.body_parts.fetch_add(1);
   body_key_ = keys::Body(envelope_.message_id(), body_part);
-  if (!envelope_.message_id_header().empty()) {
+  // A Message-ID that we made begins with the id itself: it needs no index.
+  const absl::string_view header = envelope_.message_id_header();
+  const auto id = MessageId::FromBytes(envelope_.message_id());
+  if (!header.empty() && !absl::StartsWith(header, absl::StrCat(id->text(), "@"))) {
     header_key_ = keys::Header(keys::Day(envelope_.accept_micros()),
                                crypto::Sha256(envelope_.message_id_header()).substr(0, kHeaderHash),
                                envelope_.message_id());

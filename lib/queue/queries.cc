@@ -51,10 +51,31 @@ Live LiveState(Engine& engine, absl::string_view key, std::int64_t due, std::int
   return {v1::DeliveryStatus::STATE_READY, full ? "domain limit" : "worker"};
 }
 
+// Whether message `id` has this Message-ID.
+bool HasHeader(View& view, absl::string_view id, absl::string_view header) {
+  const auto open = view.Scan(Family::kDelivery, id, keys::PrefixEnd(id));
+  storage::v1::Delivery delivery;
+  if (open->Valid() && delivery.ParseFromArray(open->value().data(), static_cast<int>(open->value().size()))) {
+    return delivery.envelope().message_id_header() == header;
+  }
+  const std::string prefix = keys::TracePrefix(id);
+  const auto trace = view.Scan(Family::kTrace, prefix, keys::PrefixEnd(prefix));
+  for (; trace->Valid(); trace->Next()) {
+    const auto stored = view.Get(Family::kEvent, trace->key().substr(prefix.size()));
+    v1::Event event;
+    if (stored.ok() && stored->has_value() && event.ParseFromString(**stored)) return event.message_id_header() == header;
+  }
+  return false;
+}
+
 // The newest message with this Message-ID, as 16 bytes; empty: none.
 std::string FindByHeader(Engine& engine, View& view, absl::string_view header) {
   header = absl::StripAsciiWhitespace(header);
   if (absl::ConsumePrefix(&header, "<")) absl::ConsumeSuffix(&header, ">");
+  // One that we made ourselves begins with the id, and is not in the index.
+  if (const auto id = MessageId::FromText(header.substr(0, header.find('@')))) {
+    if (HasHeader(view, id->bytes(), header)) return std::string(id->bytes());
+  }
   const std::string hash = crypto::Sha256(header).substr(0, 16);
   const std::int64_t now = engine.NowMicros();
   const std::int64_t kept = absl::ToInt64Microseconds(engine.options.event_retention) + engine.lifetime_micros;

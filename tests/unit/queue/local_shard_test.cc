@@ -53,6 +53,30 @@ TEST_F(LifeCycle, MessageIsFoundByItsHeader) {
                                }).status()));
 }
 
+TEST_F(LifeCycle, MessageIsFoundByAHeaderThatWeMade) {
+  Open();
+  EnqueueRequest mail = Mail({"a@x.test"});
+  const std::string own = MessageId::FromBytes(mail.envelope().message_id())->text() + "@our.host";
+  mail.mutable_envelope()->set_message_id_header(own);
+  const std::string id = Accept(std::move(mail));
+  EnqueueRequest forged = Mail({"b@x.test"});  // Another's Message-ID that looks like the id of ours.
+  forged.mutable_envelope()->set_message_id_header(id + "@forged.host");
+  const std::string other = Accept(std::move(forged));
+  const auto find = [&](const std::string& header) {
+    v1::GetMessageRequest request;
+    request.set_message_id_header(header);
+    const auto found = Await<v1::GetMessageResponse>(
+        [&](Done<v1::GetMessageResponse> done) { shard_->GetMessage(request, std::move(done)); });
+    return found.ok() ? found->message_id() : std::string(found.status().message());
+  };
+  EXPECT_EQ(find(own), id);
+  EXPECT_EQ(find("<" + id + "@forged.host>"), other);
+  Worker worker(*shard_, 2);
+  worker.Report(worker.Next(), {Delivered()});
+  worker.Report(worker.Next(), {Delivered()});
+  EXPECT_EQ(find(own), id);
+}
+
 TEST_F(LifeCycle, EachRecipientGetsItsOwnFate) {
   Open();
   Worker worker(*shard_, 10);
