@@ -21,9 +21,6 @@ using outcome::Scope;
 
 constexpr int kServiceClosing = 421;
 
-// A connection that was idle for less is used without asking whether the peer has closed it.
-constexpr absl::Duration kTrustIdle = absl::Milliseconds(500);
-
 // No try to connect is shorter than this, however many addresses are left for the time of the attempt.
 constexpr absl::Duration kShortestTry = absl::Seconds(5);
 
@@ -40,7 +37,7 @@ struct Metrics {
   metrics::Counter& reused = metrics::DeclareCounter("hikyaku_delivery_connections_reused_total",
                                                      "Times that a kept connection took another message.");
   metrics::Counter& stale = metrics::DeclareCounter("hikyaku_delivery_connections_stale_total",
-                                                    "Kept connections that the peer had closed when they were needed.");
+                                                    "Kept connections that the peer had closed, or spoken on, when they were needed.");
 };
 
 Metrics& Count() {
@@ -95,7 +92,7 @@ awaitable<Attempt::Move> Attempt::TryHost(PlannedHost host) {
 
 // kGoOn: there is none.
 awaitable<Attempt::Move> Attempt::TryKept(const PlannedHost& host, std::size_t index) {
-  std::unique_ptr<Connection> connection = co_await Kept(KeyOf(host, index));
+  std::unique_ptr<Connection> connection = Kept(KeyOf(host, index));
   if (connection == nullptr) co_return Move::kGoOn;
   Count().reused.Increment();
   const Move move = co_await Send(std::move(connection));
@@ -104,14 +101,14 @@ awaitable<Attempt::Move> Attempt::TryKept(const PlannedHost& host, std::size_t i
   co_return co_await TryFresh(host, index);
 }
 
-awaitable<std::unique_ptr<Connection>> Attempt::Kept(ConnectionKey key) {
+// However short its idle time was: a reply too many would be taken for the answer to the next command, and shift all
+// verdicts by one.
+std::unique_ptr<Connection> Attempt::Kept(const ConnectionKey& key) {
   while (std::unique_ptr<Connection> connection = env_.pool.Take(key)) {
-    if (env_.clock.Now() - connection->idle_since < kTrustIdle) co_return connection;
-    const bool open = co_await connection->StillOpen();
-    if (open) co_return connection;
+    if (connection->StillOpen()) return connection;
     Count().stale.Increment();
   }
-  co_return nullptr;
+  return nullptr;
 }
 
 // Again as often as the peer ends the session after a transaction: each one settles some recipients.

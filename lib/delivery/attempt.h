@@ -100,7 +100,7 @@ class Attempt {
   awaitable<Move> TryHost(PlannedHost host);
   awaitable<Move> TryKept(const PlannedHost& host, std::size_t index);
   awaitable<Move> TryFresh(const PlannedHost& host, std::size_t index);
-  awaitable<std::unique_ptr<Connection>> Kept(ConnectionKey key);
+  std::unique_ptr<Connection> Kept(const ConnectionKey& key);
   awaitable<std::unique_ptr<Connection>> Dial(const PlannedHost& host, std::size_t index);
   awaitable<Move> Send(std::unique_ptr<Connection> connection);
   awaitable<Move> SendChunk(Connection& connection, Chunk chunk);

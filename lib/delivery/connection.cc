@@ -56,9 +56,9 @@ awaitable<void> Connection::Quit() {
   Close();
 }
 
-awaitable<bool> Connection::StillOpen() {
-  const auto got = co_await stream_->ReadSome(buffer_.data(), buffer_.size(), absl::ZeroDuration());
-  co_return absl::IsDeadlineExceeded(got.status());
+bool Connection::StillOpen() {
+  const absl::StatusOr<std::size_t> got = stream_->ReadArrived(buffer_.data(), buffer_.size());
+  return got.ok() && *got == 0;
 }
 
 // The loop of client_session.h. False: the lease was lost before a write that commits.

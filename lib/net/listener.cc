@@ -1,13 +1,11 @@
 #include "lib/net/listener.h"
 
+#include <atomic>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/v6_only.hpp>
 #include <utility>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "lib/address/literal.h"
 #include "lib/base/log.h"
 #include "lib/base/status_macros.h"
@@ -24,14 +22,6 @@ using boost::system::error_code;
 
 // The last word to a client that is turned away: it fits into any socket buffer.
 constexpr absl::Duration kRefusalLimit = absl::Seconds(5);
-
-// Who counts as one client: a single customer owns a whole IPv6 /64.
-IpAddress ClientOf(const IpAddress& address) {
-  if (address.is_v4()) return address;
-  std::string network(address.bytes().substr(0, 8));
-  network.resize(16, '\0');
-  return *IpAddress::FromBytes(network);
-}
 
 absl::Status BindError(const error_code& error, absl::string_view what) {
   const std::string text = absl::StrCat(what, ": ", error.message());
@@ -50,8 +40,6 @@ struct Listener::State : std::enable_shared_from_this<State> {
   absl::Status Listen();
   static awaitable<void> Accept(std::shared_ptr<State> state);
   void Admit(tcp::socket socket, const Executor& executor);
-  std::optional<Refusal> Enter(const IpAddress& client);
-  void Leave(const IpAddress& client);
 
   IoPool& pool;
   const ListenerOptions options;
@@ -61,9 +49,7 @@ struct Listener::State : std::enable_shared_from_this<State> {
   TaskGroup accepting;
   TaskGroup sessions;
 
-  absl::Mutex mutex;
-  std::size_t open ABSL_GUARDED_BY(mutex) = 0;
-  absl::flat_hash_map<IpAddress, std::size_t> per_client ABSL_GUARDED_BY(mutex);
+  std::atomic<std::size_t> open{0};
 };
 
 namespace {
@@ -72,10 +58,12 @@ namespace {
 template <typename State>
 class Place {
  public:
-  Place(std::shared_ptr<State> state, IpAddress client) : state_(std::move(state)), client_(client) {}
+  Place(std::shared_ptr<State> state, IpAddress client) : state_(std::move(state)), client_(client) { ++state_->open; }
   Place(Place&&) = default;
   ~Place() {
-    if (state_) state_->Leave(client_);
+    if (!state_) return;
+    --state_->open;
+    state_->options.admission->Leave(client_);
   }
 
  private:
@@ -134,8 +122,8 @@ awaitable<void> Listener::State::Accept(std::shared_ptr<State> state) {
 void Listener::State::Admit(tcp::socket socket, const Executor& executor) {
   auto stream = MakeTcpStream(std::move(socket));
   if (!stream.ok()) return;  // It has gone already.
-  const IpAddress client = ClientOf((*stream)->remote().address);
-  if (const std::optional<Refusal> refusal = Enter(client)) {
+  const IpAddress client = (*stream)->remote().address;
+  if (const std::optional<Refusal> refusal = options.admission->Enter(client)) {
     std::string last_word = options.refusal ? options.refusal(*refusal) : std::string();
     sessions.Spawn(executor, TurnAway(*std::move(stream), std::move(last_word)));
     return;
@@ -144,25 +132,8 @@ void Listener::State::Admit(tcp::socket socket, const Executor& executor) {
   sessions.Spawn(executor, Serve(shared_from_this(), std::move(place), *std::move(stream)));
 }
 
-// A place for `client`, or why there is none.
-std::optional<Refusal> Listener::State::Enter(const IpAddress& client) {
-  absl::MutexLock lock(&mutex);
-  if (options.max_connections > 0 && open >= options.max_connections) return Refusal::kTotal;
-  std::size_t& own = per_client[client];
-  if (options.max_per_client > 0 && own >= options.max_per_client) return Refusal::kPerClient;
-  ++own;
-  ++open;
-  return std::nullopt;
-}
-
-void Listener::State::Leave(const IpAddress& client) {
-  absl::MutexLock lock(&mutex);
-  --open;
-  const auto found = per_client.find(client);
-  if (--found->second == 0) per_client.erase(found);
-}
-
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(IoPool& pool, ListenerOptions options, Handler handler) {
+  if (!options.admission) options.admission = std::make_shared<Admission>(Admission::Caps());
   auto state = std::make_shared<State>(pool, std::move(options), std::move(handler));
   RETURN_IF_ERROR(state->Listen());
   state->accepting.Spawn(state->acceptor.get_executor(), State::Accept(state));
@@ -178,10 +149,7 @@ Listener::~Listener() {
 
 const Endpoint& Listener::bound() const { return state_->bound; }
 
-std::size_t Listener::connections() const {
-  absl::MutexLock lock(&state_->mutex);
-  return state_->open;
-}
+std::size_t Listener::connections() const { return state_->open; }
 
 void Listener::Stop() {
   state_->accepting.Cancel();

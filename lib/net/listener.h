@@ -14,6 +14,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "lib/net/admission.h"
 #include "lib/net/asio.h"
 #include "lib/net/endpoint.h"
 #include "lib/net/io_pool.h"
@@ -21,15 +22,11 @@
 
 namespace hikyaku::net {
 
-// Why a connection was turned away.
-enum class Refusal { kTotal, kPerClient };
-
 struct ListenerOptions {
   // Port 0 takes a free port. `::` accepts IPv6 only: name 0.0.0.0 too for both.
   Endpoint at;
-  // Connections at a time; 0 is no cap. A client is an IPv4 address or an IPv6 /64 network.
-  std::size_t max_connections = 10'000;
-  std::size_t max_per_client = 0;
+  // Who gets a place. Listeners may share one; not set: one of its own, with the default caps.
+  std::shared_ptr<Admission> admission;
   // The bytes to write to a client that is turned away, line end included; empty or not set closes without a word.
   // Called on a thread of the pool, from several at a time.
   std::function<std::string(Refusal)> refusal;

@@ -57,22 +57,27 @@ awaitable<absl::StatusOr<std::size_t>> MemoryStream::ReadSome(char* into, std::s
   const TimePoint deadline = SteadyAfter(limit);
   const auto pipe = in_;
   while (true) {
-    if (closed_) co_return absl::CancelledError("the stream was closed");
-    const bool failed = read_fault_ && read_fault_->after == 0;
-    if (failed && !read_fault_->status.ok()) co_return read_fault_->status;
-    if (!failed && !pipe->bytes.empty()) break;
-    if (!failed && pipe->closed) co_return absl::OutOfRangeError("the peer closed the connection");
+    const absl::StatusOr<std::size_t> count = ReadArrived(into, size);
+    if (!count.ok() || *count > 0) co_return count;
     CO_RETURN_IF_ERROR(co_await WaitForChange(pipe->readable, deadline));
   }
-  std::size_t count = std::min({size, read_at_most_, pipe->bytes.size()});
+}
+
+absl::StatusOr<std::size_t> MemoryStream::ReadArrived(char* into, std::size_t size) {
+  if (closed_) return absl::CancelledError("the stream was closed");
+  const bool failed = read_fault_ && read_fault_->after == 0;
+  if (failed && !read_fault_->status.ok()) return read_fault_->status;
+  if (failed) return std::size_t{0};
+  if (in_->bytes.empty() && in_->closed) return absl::OutOfRangeError("the peer closed the connection");
+  std::size_t count = std::min({size, read_at_most_, in_->bytes.size()});
   if (read_fault_) {
     count = std::min(count, read_fault_->after);
     read_fault_->after -= count;
   }
-  pipe->bytes.copy(into, count);
-  pipe->bytes.erase(0, count);
-  pipe->writable.cancel();
-  co_return count;
+  in_->bytes.copy(into, count);
+  in_->bytes.erase(0, count);
+  if (count > 0) in_->writable.cancel();
+  return count;
 }
 
 awaitable<absl::Status> MemoryStream::Write(absl::Span<const absl::string_view> pieces, absl::Duration limit) {

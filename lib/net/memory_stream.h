@@ -23,6 +23,7 @@ class MemoryStream : public Stream {
   ~MemoryStream() override;
 
   awaitable<absl::StatusOr<std::size_t>> ReadSome(char* into, std::size_t size, absl::Duration limit) override;
+  absl::StatusOr<std::size_t> ReadArrived(char* into, std::size_t size) override;
   awaitable<absl::Status> Write(absl::Span<const absl::string_view> pieces, absl::Duration limit) override;
   void Close() override;
   const Endpoint& remote() const override { return remote_; }

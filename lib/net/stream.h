@@ -34,6 +34,9 @@ class Stream {
   // Waits until something can be read, and gives 1..size bytes. `into` must outlive the await; `size` > 0.
   virtual awaitable<absl::StatusOr<std::size_t>> ReadSome(char* into, std::size_t size, absl::Duration limit) = 0;
 
+  // What has arrived already, without waiting: 0..size bytes. Not while a ReadSome waits. Never kDeadlineExceeded.
+  virtual absl::StatusOr<std::size_t> ReadArrived(char* into, std::size_t size) = 0;
+
   // Writes all the pieces in order, gathered into as few packets as they fit. Ok means that the kernel has taken all
   // bytes, not that the peer has them. `limit` is the longest time without progress (RFC 5321 §4.5.3.2.5), not the
   // time of the whole write. The array and the bytes must outlive the await.

@@ -133,6 +133,14 @@ class TcpStream : public Stream {
     co_return count;
   }
 
+  absl::StatusOr<std::size_t> ReadArrived(char* into, std::size_t size) override {
+    error_code error;
+    const std::size_t count = core_->socket.read_some(asio::buffer(into, size), error);
+    if (error == asio::error::would_block) return std::size_t{0};
+    if (error) return core_->Explain(core_->read, error, "read");
+    return count;
+  }
+
   awaitable<absl::Status> Write(absl::Span<const absl::string_view> pieces, absl::Duration limit) override {
     const auto task = co_await asio::this_coro::cancellation_state;
     if (task.cancelled() != asio::cancellation_type::none) co_return absl::CancelledError("the task was cancelled");

@@ -74,8 +74,12 @@ awaitable<bool> Say(net::Stream& stream, std::string reply) {
   if (absl::StartsWith(reply, "drip ")) reply.erase(0, 5);
   const bool close = absl::EndsWith(reply, "|close");
   if (close) reply.resize(reply.size() - 6);
-  reply += "\r\n";
-  const absl::Status written = co_await stream.WriteAll(reply, kForEver);
+  const std::vector<std::string> parts = absl::StrSplit(reply, "|then ");
+  absl::Status written = co_await stream.WriteAll(parts[0] + "\r\n", kForEver);
+  for (std::size_t i = 1; i < parts.size() && written.ok(); ++i) {
+    co_await net::Sleep(absl::ZeroDuration());
+    written = co_await stream.WriteAll(parts[i] + "\r\n", kForEver);
+  }
   co_return written.ok() && !close;
 }
 

@@ -55,6 +55,15 @@ TEST_F(MemoryStreamTest, SilenceMeetsTheLimit) {
   EXPECT_EQ(Do(Read(there_, kShort)).status().code(), absl::StatusCode::kDeadlineExceeded);
 }
 
+TEST_F(MemoryStreamTest, WhatHasArrivedIsReadWithoutWaiting) {
+  char bytes[8];
+  EXPECT_EQ(*there_.ReadArrived(bytes, sizeof bytes), 0u);
+  EXPECT_TRUE(Do(here_.WriteAll("421", kLimit)).ok());
+  EXPECT_EQ(*there_.ReadArrived(bytes, sizeof bytes), 3u);
+  here_.Close();
+  EXPECT_EQ(there_.ReadArrived(bytes, sizeof bytes).status().code(), absl::StatusCode::kOutOfRange);
+}
+
 TEST_F(MemoryStreamTest, WriterWaitsForTheReaderAtTheWindow) {
   const std::string much(MemoryStream::kWindow + 1, 'x');
   EXPECT_EQ(Do(here_.WriteAll(much, kShort)).code(), absl::StatusCode::kDeadlineExceeded);

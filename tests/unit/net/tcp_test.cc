@@ -147,6 +147,23 @@ awaitable<std::vector<absl::StatusCode>> ReadWithLimits(Stream& stream, std::vec
   co_return codes;
 }
 
+TEST_F(TcpTest, WhatHasArrivedIsReadWithoutWaiting) {
+  auto listener = Listen([](std::unique_ptr<Stream> stream) -> awaitable<void> {
+    const auto asked = co_await Read(*stream);
+    if (asked.ok()) co_await stream->WriteAll("421", kLimit);
+  });
+  auto stream = MustDial(listener->bound());
+  char bytes[8];
+  EXPECT_EQ(*stream->ReadArrived(bytes, sizeof bytes), 0u);
+  EXPECT_TRUE(Do(stream->WriteAll("x", kLimit)).ok());
+  absl::StatusOr<std::size_t> got = 0;
+  while (got.ok() && *got == 0) got = stream->ReadArrived(bytes, sizeof bytes);
+  EXPECT_EQ(*got, 3u);
+  got = 0;
+  while (got.ok() && *got == 0) got = stream->ReadArrived(bytes, sizeof bytes);
+  EXPECT_EQ(got.status().code(), absl::StatusCode::kOutOfRange);
+}
+
 TEST_F(TcpTest, EachReadHasItsOwnLimit) {
   auto listener = Listen(Echo);
   auto stream = MustDial(listener->bound());
@@ -233,8 +250,7 @@ TEST_F(TcpTest, DrainCancelsWhatDoesNotEnd) {
 
 TEST_F(TcpTest, CapsTurnClientsAwayWithALastWord) {
   ListenerOptions options{At("127.0.0.1:0")};
-  options.max_connections = 3;
-  options.max_per_client = 2;
+  options.admission = std::make_shared<Admission>(Admission::Caps{3, 2, nullptr});
   options.refusal = [](Refusal why) { return std::string(why == Refusal::kTotal ? "421 full" : "421 you"); };
   auto listener = Listen(Echo, options);
   DialOptions other;
