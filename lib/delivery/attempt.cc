@@ -62,12 +62,13 @@ Attempt::Attempt(AttemptEnv env, const queue::Lease& lease, LeaseGuard& guard)
 awaitable<Attempt::End> Attempt::Run() {
   while (sessions_ < kMaxSessions) {
     auto host = co_await plan_.Next();
-    if (!host.ok()) co_return Stopped();
+    if (!host.ok()) co_return Stopped(End::kGiveBack);
     if (!host->has_value()) break;
     const Move move = co_await TryHost(**std::move(host));
     if (move == Move::kDone) break;
-    if (move == Move::kStopping) co_return Stopped();
-    if (move == Move::kLost) co_return End::kLost;
+    if (move == Move::kStopping) co_return Stopped(End::kGiveBack);
+    lease_lost_ = move == Move::kLost;
+    if (lease_lost_) co_return Stopped(End::kLost);
   }
   co_return Finish(plan_.trouble() ? *plan_.trouble() : JudgeUntried(lease_.delivery.domain()));
 }
@@ -327,10 +328,11 @@ Attempt::End Attempt::Finish(const Outcome& otherwise) {
   return End::kJudged;
 }
 
-Attempt::End Attempt::Stopped() {
+// Whoever has the mail already must be told of, or gets it again.
+Attempt::End Attempt::Stopped(End nothing_judged) {
   const bool any_settled =
       std::any_of(recipients_.begin(), recipients_.end(), [](const Recipient& r) { return r.settled; });
-  return any_settled ? Finish(JudgeStopped()) : End::kGiveBack;
+  return any_settled ? Finish(JudgeStopped()) : nothing_judged;
 }
 
 }  // namespace hikyaku::delivery

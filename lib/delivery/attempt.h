@@ -65,9 +65,9 @@ class Attempt {
   static constexpr absl::Duration kQuickTry = absl::Seconds(5);
 
   enum class End {
-    kJudged,    // outcomes() has one for each recipient.
+    kJudged,    // outcomes() has one for each recipient; see lease_lost() too.
     kGiveBack,  // We are stopping, and nothing was judged: as if it had not been tried.
-    kLost,      // The lease is gone: nothing may be said.
+    kLost,      // The lease is gone, and nothing was judged.
   };
 
   Attempt(AttemptEnv env, const queue::Lease& lease, LeaseGuard& guard);
@@ -76,6 +76,10 @@ class Attempt {
 
   // After kJudged: outcomes()[i] is of delivery.recipients(i).
   const std::vector<outcome::Outcome>& outcomes() const { return final_; }
+
+  // The attempt ended because its lease was gone. What it had judged before that is told all the same: the shard drops it
+  // if the lease really is, and else nobody is sent a second copy.
+  bool lease_lost() const { return lease_lost_; }
 
   // The host that was talked to last, "" when none was.
   const std::string& remote() const { return remote_; }
@@ -107,7 +111,9 @@ class Attempt {
 
   void NoteNoConnection(const absl::Status& why, const std::string& remote);
   bool NoteOpened(Connection& connection);
+  bool SettleUnfit(Connection& connection);
   std::optional<outcome::Outcome> Unfit(Connection& connection);
+  bool NeedsSmtpUtf8(std::size_t recipient) const;
   const std::string& BodyFor(const smtp::Extensions& extensions) const;
   smtp::Outgoing MakeOutgoing(const Chunk& chunk, const smtp::Extensions& extensions) const;
   Move Judge(Connection& connection, const Chunk& chunk, bool reused);
@@ -119,7 +125,7 @@ class Attempt {
   void Note(std::size_t recipient, const outcome::Outcome& outcome);
   void NotePending(const outcome::Outcome& outcome);
   End Finish(const outcome::Outcome& otherwise);
-  End Stopped();
+  End Stopped(End nothing_judged);
 
   AttemptEnv env_;
   const queue::Lease& lease_;
@@ -130,6 +136,7 @@ class Attempt {
   int sessions_ = 0;
   bool begun_ = false;
   bool stopping_ = false;  // A wait ended with kCancelled.
+  bool lease_lost_ = false;
   bool met_ourselves_ = false;
   std::vector<Recipient> recipients_;
   std::vector<outcome::Outcome> final_;

@@ -182,8 +182,8 @@ awaitable<void> Worker::Impl::RunAttempt(std::shared_ptr<HeldLease> held, Lane& 
 
 void Worker::Impl::Finish(const Attempt& attempt, Attempt::End end, HeldLease& held, absl::Time start) {
   const bool more = !stopping_.load();
+  if (attempt.lease_lost() && more) CountLost();  // Else we gave it back ourselves.
   if (end == Attempt::End::kLost) {
-    if (more) CountLost();  // Else we gave it back ourselves.
     held.session().Forget(held, more);
     return;
   }

@@ -380,6 +380,20 @@ TEST_F(AttemptTest, LeaseLostBeforeTheTransactionBeginsNone) {
   EXPECT_EQ(mx1->Count("MAIL"), 0);
 }
 
+TEST_F(AttemptTest, LeaseLostBetweenTransactionsKeepsWhatWasDelivered) {
+  auto mx1 = Mx1();
+  options_.recipients_per_transaction = 1;
+  mx1->On("RCPT TO:<b@", {"450 4.2.1 later"});
+  mx1->Watch([this](const std::string& command) {
+    if (command == "RCPT TO:<c@d.test>") guard_.Lose();
+  });
+  EXPECT_EQ(Verdicts(MakeLease("d.test", {"a@d.test", "b@d.test", "c@d.test", "e@d.test"})),
+            (Strings{"delivered 250 2.0.0 ok", "transient 450 4.2.1 later",
+                     "transient 4.3.2 this service stopped before it could try",
+                     "transient 4.3.2 this service stopped before it could try"}));
+  EXPECT_EQ(mx1->bodies().size(), 1u);
+}
+
 // ---- Kept connections. ----
 
 TEST_F(AttemptTest, SecondMailGoesOverTheKeptConnection) {
