@@ -98,7 +98,9 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(net::IoPool& pool,
   auto shared = std::make_shared<const Handle>(std::move(handle));
   net::ListenerOptions options;
   options.at = at;
-  options.max_connections = kMaxConnections;
+  net::Admission::Caps caps;
+  caps.total = kMaxConnections;
+  options.admission = std::make_shared<net::Admission>(caps);
   auto listener = net::Listener::Start(pool, std::move(options), [shared](std::unique_ptr<net::Stream> stream) {
     return Serve(std::move(stream), shared);
   });

@@ -29,8 +29,7 @@ constexpr char kNoRoom[] = "Insufficient system storage, try again later";
 
 smtp::ServerOptions SessionOptions(const SmtpSettings& settings, const net::Endpoint& client) {
   smtp::ServerOptions options = settings.session;
-  options.may_relay = std::any_of(settings.trusted.begin(), settings.trusted.end(),
-                                  [&client](const auto& range) { return range.Contains(client.address.Unmapped()); });
+  options.may_relay = IsTrusted(settings, client.address);
   return options;
 }
 

@@ -12,6 +12,9 @@ namespace {
 
 constexpr std::uint16_t kDefaultPort = 2525;
 
+// The default of limits.connections_per_client, which strangers keep when that is 0.
+constexpr std::size_t kUntrustedConnections = 100;
+
 // RFC 5321 §3.8: a server that is too busy says 421 and closes.
 std::string TurnAway(net::Refusal refusal) {
   if (refusal == net::Refusal::kPerClient) {
@@ -32,11 +35,11 @@ absl::StatusOr<std::unique_ptr<SmtpServer>> SmtpServer::Start(net::IoPool& pool,
                                                               Doors doors) {
   ASSIGN_OR_RETURN(SmtpSettings settings, SmtpSettingsFrom(config));
   std::unique_ptr<SmtpServer> server(new SmtpServer(std::move(settings), doors));
+  const auto admission = std::make_shared<net::Admission>(server->CapsFrom(config.limits()));
   for (const v1::SmtpListener& listener : config.listeners().smtp()) {
     net::ListenerOptions options;
     ASSIGN_OR_RETURN(options.at, net::ParseEndpoint(listener.address(), kDefaultPort));
-    options.max_connections = config.limits().connections();
-    options.max_per_client = config.limits().connections_per_client();
+    options.admission = admission;
     options.refusal = TurnAway;
     auto started = net::Listener::Start(
         pool, std::move(options),
@@ -48,6 +51,23 @@ absl::StatusOr<std::unique_ptr<SmtpServer>> SmtpServer::Start(net::IoPool& pool,
   return server;
 }
 
+// Without a cap for clients, only those in trusted networks, as they are now, have none.
+net::Admission::Caps SmtpServer::CapsFrom(const v1::Limits& limits) const {
+  net::Admission::Caps caps;
+  caps.total = limits.connections();
+  caps.per_client = limits.connections_per_client();
+  if (caps.per_client == 0) {
+    caps.per_client = kUntrustedConnections;
+    caps.exempt = [this](const address::IpAddress& client) { return IsTrusted(*Settings(), client); };
+  }
+  return caps;
+}
+
+std::shared_ptr<const SmtpSettings> SmtpServer::Settings() const {
+  std::lock_guard lock(mutex_);
+  return settings_;
+}
+
 absl::Status SmtpServer::Reload(const v1::Config& config) {
   ASSIGN_OR_RETURN(SmtpSettings settings, SmtpSettingsFrom(config));
   std::lock_guard lock(mutex_);
@@ -56,12 +76,7 @@ absl::Status SmtpServer::Reload(const v1::Config& config) {
 }
 
 awaitable<void> SmtpServer::Serve(std::unique_ptr<net::Stream> stream) {
-  std::shared_ptr<const SmtpSettings> settings;
-  {
-    std::lock_guard lock(mutex_);
-    settings = settings_;
-  }
-  co_await ServeSmtp(std::move(stream), std::move(settings), doors_);
+  co_await ServeSmtp(std::move(stream), Settings(), doors_);
 }
 
 void SmtpServer::Stop(absl::Duration grace) {

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "hikyaku/v1/config.pb.h"
+#include "lib/net/admission.h"
 #include "lib/net/endpoint.h"
 #include "lib/net/io_pool.h"
 #include "lib/net/listener.h"
@@ -30,7 +31,7 @@ class SmtpServer {
     Clock* clock;
   };
 
-  // Listens where `config.listeners.smtp` says. All pointers, and the pool, outlive the server. The errors are those of
+  // Listens where `config.listeners.smtp` says; limits.connections counts over all of these listeners. All pointers, and the pool, outlive the server. The errors are those of
   // SmtpSettingsFrom and net::Listener::Start, with the address.
   static absl::StatusOr<std::unique_ptr<SmtpServer>> Start(net::IoPool& pool, const v1::Config& config, Doors doors);
 
@@ -49,6 +50,8 @@ class SmtpServer {
  private:
   SmtpServer(SmtpSettings settings, Doors doors);
 
+  net::Admission::Caps CapsFrom(const v1::Limits& limits) const;
+  std::shared_ptr<const SmtpSettings> Settings() const;
   awaitable<void> Serve(std::unique_ptr<net::Stream> stream);
 
   SmtpDoors doors_;

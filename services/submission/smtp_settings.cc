@@ -1,5 +1,7 @@
 #include "services/submission/smtp_settings.h"
 
+#include <algorithm>
+
 #include "lib/base/status_macros.h"
 #include "lib/config/duration.h"
 
@@ -11,6 +13,11 @@ AssembleOptions AssembleOptionsFrom(const v1::Config& config) {
   options.max_size = config.limits().message_size().bytes();
   options.max_hops = static_cast<int>(config.limits().hops());
   return options;
+}
+
+bool IsTrusted(const SmtpSettings& settings, const address::IpAddress& client) {
+  return std::any_of(settings.trusted.begin(), settings.trusted.end(),
+                     [&client](const address::Cidr& range) { return range.Contains(client.Unmapped()); });
 }
 
 absl::StatusOr<SmtpSettings> SmtpSettingsFrom(const v1::Config& config) {

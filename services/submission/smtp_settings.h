@@ -21,6 +21,9 @@ struct SmtpSettings {
   absl::Duration data_timeout = absl::Minutes(30);  // Of one message.
 };
 
+// Whether `client` is in trusted_networks.
+bool IsTrusted(const SmtpSettings& settings, const address::IpAddress& client);
+
 // From a configuration with its defaults (lib/config). kInvalidArgument names a range that does not parse.
 absl::StatusOr<SmtpSettings> SmtpSettingsFrom(const v1::Config& config);
 
