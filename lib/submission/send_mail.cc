@@ -76,7 +76,7 @@ absl::Status MailSender::ApplyPolicy(Submission* submission, v1::SendMailRespons
   return absl::OkStatus();
 }
 
-void MailSender::Send(const v1::SendMailRequest& request, SendDone done) {
+void MailSender::Send(const v1::SendMailRequest& request, StillWanted still_wanted, SendDone done) {
   auto call = std::make_shared<Call>();
   call->hold = doors_.budget->Open();
   call->done = std::move(done);
@@ -110,6 +110,7 @@ void MailSender::Send(const v1::SendMailRequest& request, SendDone done) {
         Keyed{call->submission.idempotency_key, call->submission.fingerprint, call->response,
               [this, call](const MessageId& reserved) { return Assemble(call->submission, reserved, options_); }});
   }
+  if (absl::Status status = still_wanted(); !status.ok()) return call->Answer(std::move(status));
   doors_.acceptor->Accept(MakeMail(call->submission, id, *std::move(assembled)), std::move(keyed),
                           [call](absl::StatusOr<Accepted> result) { OnAccepted(*call, std::move(result)); });
 }

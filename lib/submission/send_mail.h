@@ -5,6 +5,7 @@
 #define HIKYAKU_LIB_SUBMISSION_SEND_MAIL_H_
 
 #include "absl/functional/any_invocable.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "hikyaku/v1/mail.pb.h"
 #include "lib/base/clock.h"
@@ -20,6 +21,10 @@ namespace hikyaku::submission {
 // The errors are those of ReadRequest, Assemble and Acceptor; the status may carry fields and a retry time (failure.h).
 using SendDone = absl::AnyInvocable<void(absl::StatusOr<v1::SendMailResponse>)>;
 
+// Asked once, right before the message would go to the shards: ok, or why nobody waits for the answer any more
+// (kDeadlineExceeded, kCancelled). Such a request queues nothing, and is answered with that.
+using StillWanted = absl::FunctionRef<absl::Status()>;
+
 class MailSender {
  public:
   // All must outlive the last answer.
@@ -33,8 +38,8 @@ class MailSender {
   MailSender(Doors doors, RequestLimits limits, AssembleOptions options)
       : doors_(doors), limits_(limits), options_(std::move(options)) {}
 
-  // `request` must outlive the answer.
-  void Send(const v1::SendMailRequest& request, SendDone done);
+  // `request` must outlive the answer; `still_wanted` is not called after the return.
+  void Send(const v1::SendMailRequest& request, StillWanted still_wanted, SendDone done);
 
  private:
   absl::Status ApplyPolicy(Submission* submission, v1::SendMailResponse* response) const;

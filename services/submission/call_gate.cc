@@ -1,5 +1,10 @@
 #include "services/submission/call_gate.h"
 
+#include <algorithm>
+
+#include "absl/time/clock.h"
+#include "lib/base/log.h"
+
 namespace hikyaku::submission {
 
 bool CallGate::Enter(Stream* stream) {
@@ -25,8 +30,19 @@ void CallGate::Close() {
 }
 
 bool CallGate::WaitUntilEmpty(absl::Duration limit) {
+  const absl::Time end = absl::Now() + limit;
   absl::MutexLock lock(&mutex_);
-  return mutex_.AwaitWithTimeout(absl::Condition(this, &CallGate::Empty), limit);
+  for (;;) {
+    const absl::Time pause = std::min(end, absl::Now() + kClientGrace);
+    if (mutex_.AwaitWithDeadline(absl::Condition(this, &CallGate::Empty), pause)) return true;
+    const absl::Time then = absl::Now() - kClientGrace;
+    const auto stuck = std::count_if(streams_.begin(), streams_.end(), [then](Stream* s) { return s->StuckSince(then); });
+    if (static_cast<std::size_t>(stuck) == calls_) {
+      log::Warn("stop_leaves_clients", {{"streams", stuck}, {"why", "they have stopped reading"}});
+      return true;
+    }
+    if (pause == end) return false;
+  }
 }
 
 }  // namespace hikyaku::submission

@@ -23,6 +23,8 @@ class CallGate {
     virtual ~Stream() = default;
     // Called at most once, between Enter and Leave, which it must not call itself.
     virtual void OnStopping() = 0;
+    // True: all that is left is to be read by the client, and it has read nothing since `then`. Called as OnStopping.
+    virtual bool StuckSince(absl::Time then) = 0;
   };
 
   // False: the gate is closed; answer Stopping(). True: Leave follows, with the same argument.
@@ -32,7 +34,12 @@ class CallGate {
   // From now on Enter gives false; streams are told. Idempotent.
   void Close();
 
-  // After Close: true when no call is left, false when that takes longer than `limit`.
+  // A client that reads nothing for so long is not waited for.
+  static constexpr absl::Duration kClientGrace = absl::Seconds(2);
+
+  // After Close: true when no call is left but streams whose clients have stopped reading, false when that takes longer
+  // than `limit`. Those streams end with the process, so that their clients too read UNAVAILABLE; a cancel would tell
+  // them CANCELLED, which they do not repeat.
   bool WaitUntilEmpty(absl::Duration limit);
 
   static absl::Status Stopping() { return absl::UnavailableError("the server is stopping; repeat the call"); }

@@ -1,5 +1,7 @@
 #include "services/submission/grpc_status.h"
 
+#include <chrono>
+
 #include "absl/strings/str_cat.h"
 #include "google/rpc/status.pb.h"
 #include "lib/submission/failure.h"
@@ -43,6 +45,14 @@ v1::SendMailError ToSendMailError(const absl::Status& status) {
         static_cast<int>(absl::ToInt64Nanoseconds(*after - absl::Seconds(absl::ToInt64Seconds(*after)))));
   }
   return error;
+}
+
+absl::Status CallState(const grpc::CallbackServerContext& context) {
+  // At its deadline a call is cancelled as well: the deadline is the better word.
+  if (context.deadline() <= std::chrono::system_clock::now()) {
+    return absl::DeadlineExceededError("the call's deadline passed before the message could be queued");
+  }
+  return context.IsCancelled() ? absl::CancelledError("the client cancelled the call") : absl::OkStatus();
 }
 
 absl::Status NotBuilt(const char* method) {

@@ -47,11 +47,13 @@ grpc::ServerUnaryReactor* MailService::SendMail(grpc::CallbackServerContext* con
                                                 const v1::SendMailRequest* request, v1::SendMailResponse* response) {
   if (!gate_->Enter()) return AnswerAtOnce(context, CallGate::Stopping());
   auto* reactor = new UnaryCall(gate_);
-  // A client that has gone meanwhile loses the answer, not the mail.
-  sender_->Send(*request, [reactor, response](absl::StatusOr<v1::SendMailResponse> result) {
-    if (result.ok()) *response = *std::move(result);
-    reactor->Finish(ToGrpc(result.status()));
-  });
+  // A client that goes after this loses the answer, not the mail.
+  sender_->Send(
+      *request, [context] { return CallState(*context); },
+      [reactor, response](absl::StatusOr<v1::SendMailResponse> result) {
+        if (result.ok()) *response = *std::move(result);
+        reactor->Finish(ToGrpc(result.status()));
+      });
   return reactor;
 }
 

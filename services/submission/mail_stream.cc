@@ -7,6 +7,7 @@
 #include <mutex>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "lib/submission/failure.h"
 #include "lib/submission/stats.h"
 #include "services/submission/grpc_status.h"
@@ -23,7 +24,8 @@ constexpr std::size_t kWindowBytes = 32 << 20;
 
 class SendStream : public Reactor, public CallGate::Stream {
  public:
-  SendStream(MailSender* sender, CallGate* gate) : sender_(sender), gate_(gate) {
+  SendStream(MailSender* sender, CallGate* gate, const grpc::CallbackServerContext* context)
+      : sender_(sender), gate_(gate), context_(context) {
     Stats::Grpc().sessions().Increment();
   }
   ~SendStream() override { Stats::Grpc().sessions().Decrement(); }
@@ -60,7 +62,8 @@ class SendStream : public Reactor, public CallGate::Stream {
     Advance();
   }
 
-  // The client is gone: what it sent is still accepted, its answers go nowhere. OnReadDone(false) follows.
+  // The client is gone: what is on its way to the shards is still accepted, its answers go nowhere. OnReadDone(false)
+  // follows.
   void OnCancel() override {
     std::lock_guard lock(mutex_);
     cancelled_ = true;
@@ -71,6 +74,12 @@ class SendStream : public Reactor, public CallGate::Stream {
     std::lock_guard lock(mutex_);
     stopping_ = true;
     Advance();
+  }
+
+  bool StuckSince(absl::Time then) override {
+    std::lock_guard lock(mutex_);
+    const bool only_answers = finished_ || (writing_ && answers_.size() == unanswered_);
+    return only_answers && started_ <= then;
   }
 
   void OnDone() override {
@@ -90,18 +99,24 @@ class SendStream : public Reactor, public CallGate::Stream {
 
   void Process(std::shared_ptr<Item> item) {
     const v1::SendMailRequest& request = item->request.request();
-    sender_->Send(request, [this, item = std::move(item)](absl::StatusOr<v1::SendMailResponse> result) mutable {
-      item->answer.set_tag(item->request.tag());
-      if (result.ok()) {
-        *item->answer.mutable_response() = *std::move(result);
-      } else {
-        *item->answer.mutable_error() = ToSendMailError(result.status());
-      }
-      item->request.clear_request();  // Its bytes are on disk; the answer may wait for a slow client.
-      std::lock_guard lock(mutex_);
-      answers_.push_back(std::move(item));
-      Advance();
-    });
+    sender_->Send(
+        request, [this] { return CallState(*context_); },
+        [this, item = std::move(item)](absl::StatusOr<v1::SendMailResponse> result) mutable {
+          Answer(std::move(item), std::move(result));
+        });
+  }
+
+  void Answer(std::shared_ptr<Item> item, absl::StatusOr<v1::SendMailResponse> result) {
+    item->answer.set_tag(item->request.tag());
+    if (result.ok()) {
+      *item->answer.mutable_response() = *std::move(result);
+    } else {
+      *item->answer.mutable_error() = ToSendMailError(result.status());
+    }
+    item->request.clear_request();  // Its bytes are on disk; the answer may wait for a slow client.
+    std::lock_guard lock(mutex_);
+    answers_.push_back(std::move(item));
+    Advance();
   }
 
   void Forget(const Item& item) {
@@ -118,6 +133,7 @@ class SendStream : public Reactor, public CallGate::Stream {
     }
     if (!writing_ && !answers_.empty()) {
       writing_ = true;
+      started_ = absl::Now();
       StartWrite(&answers_.front()->answer);
     }
     if (!reading_ && !ended_ && !stopping_ && unanswered_ < kWindow && unanswered_bytes_ < kWindowBytes) {
@@ -126,12 +142,14 @@ class SendStream : public Reactor, public CallGate::Stream {
     }
     if ((ended_ || stopping_) && unanswered_ == 0) {
       finished_ = true;
+      started_ = absl::Now();
       Finish(ended_ ? grpc::Status::OK : ToGrpc(CallGate::Stopping()));
     }
   }
 
   MailSender* const sender_;
   CallGate* const gate_;
+  const grpc::CallbackServerContext* const context_;
   v1::SendMailStreamRequest incoming_;  // Belongs to gRPC while reading_.
 
   std::mutex mutex_;
@@ -144,6 +162,7 @@ class SendStream : public Reactor, public CallGate::Stream {
   bool cancelled_ = false;
   bool stopping_ = false;
   bool finished_ = false;
+  absl::Time started_;  // The last write, or Finish.
 };
 
 class RefusedStream : public Reactor {
@@ -155,8 +174,8 @@ class RefusedStream : public Reactor {
 }  // namespace
 
 grpc::ServerBidiReactor<v1::SendMailStreamRequest, v1::SendMailStreamResponse>* MailService::SendMailStream(
-    grpc::CallbackServerContext*) {
-  auto stream = std::make_unique<SendStream>(sender_, gate_);
+    grpc::CallbackServerContext* context) {
+  auto stream = std::make_unique<SendStream>(sender_, gate_, context);
   if (!gate_->Enter(stream.get())) return new RefusedStream(ToGrpc(CallGate::Stopping()));
   stream->Begin();
   return stream.release();

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/time/clock.h"
 #include "lib/base/log.h"
 #include "lib/submission/failure.h"
 #include "services/submission/event_cursor.h"
@@ -45,6 +46,11 @@ class WatchStream : public Reactor, public CallGate::Stream {
 
   void OnCancel() override { End(absl::CancelledError()); }
   void OnStopping() override { End(CallGate::Stopping()); }
+
+  bool StuckSince(absl::Time then) override {
+    std::lock_guard lock(core_->mutex);
+    return core_->ended && core_->started <= then;
+  }
 
   void OnDone() override {
     gate_->Leave(this);
@@ -126,9 +132,11 @@ class WatchStream : public Reactor, public CallGate::Stream {
     void Advance() {
       if (stream == nullptr || writing) return;
       if (ended) {
+        started = absl::Now();
         std::exchange(stream, nullptr)->Finish(ToGrpc(why));
       } else if (!buffer.empty()) {
         writing = true;
+        started = absl::Now();
         stream->StartWrite(&buffer.front());
       }
     }
@@ -154,6 +162,7 @@ class WatchStream : public Reactor, public CallGate::Stream {
     WatchStream* stream = nullptr;
     bool writing = false;
     bool ended = false;
+    absl::Time started;  // The last write, or Finish.
     absl::Status why;
   };
 

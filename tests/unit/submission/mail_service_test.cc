@@ -136,7 +136,7 @@ class ServiceTest : public testing::Test {
     return stub_->SendMail(&context, request, response);
   }
 
-  std::size_t Written() const { return q0_.written.size() + q1_.written.size(); }
+  std::size_t Written() { return q0_.written.size() + q1_.written.size(); }
 
   Sluice sluice_;
   FakeShard q0_{"q0"};
@@ -359,6 +359,74 @@ TEST_F(ServiceTest, RunningCallIsAnsweredAtStop) {
   EXPECT_TRUE(gate_.WaitUntilEmpty(absl::Seconds(10)));
   client.join();
   EXPECT_TRUE(status.ok()) << status.error_message();
+}
+
+// Clients that read nothing do not hold up a stop, and one that reads is still waited for.
+TEST_F(ServiceTest, StopDoesNotWaitForClientsThatDoNotRead) {
+  grpc::ClientContext watch_context;
+  auto watch = stub_->WatchEvents(&watch_context, {});
+  WaitFor([this] { return q0_.watched && q1_.watched; });
+  v1::Event event;
+  event.set_type(v1::Event::TYPE_ACCEPTED);
+  event.set_tenant(std::string(4096, 't'));
+  for (int i = 0; i < 200; ++i) q0_.Emit(event);
+  grpc::ClientContext send_context;
+  auto send = stub_->SendMailStream(&send_context);
+  v1::SendMailStreamRequest request;
+  *request.mutable_request() = Good();
+  for (int i = 0; i < 100; ++i) request.mutable_request()->mutable_content()->add_to()->set_address("r@ok.test");
+  std::thread writer([&] {
+    while (send->Write(request)) continue;  // Until flow control holds it, and the stop ends it.
+  });
+  std::size_t seen = 0;
+  do {
+    seen = Written();
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  } while (seen == 0 || Written() != seen);
+
+  gate_.Close();
+  const absl::Time start = absl::Now();
+  EXPECT_TRUE(gate_.WaitUntilEmpty(absl::Seconds(20)));
+  EXPECT_LT(absl::Now() - start, absl::Seconds(10));
+  send_context.TryCancel();
+  watch_context.TryCancel();
+  writer.join();
+}
+
+// The server was busy until nobody waited any more: nothing is queued that the client holds for lost.
+TEST_F(ServiceTest, CallAfterItsDeadlineQueuesNothing) {
+  sluice_.Hold();
+  grpc::Status status;
+  std::thread client([&] {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(200));
+    v1::SendMailResponse response;
+    status = stub_->SendMail(&context, Good(), &response);
+  });
+  WaitFor([this] { return sluice_.holds(); });
+  client.join();
+  EXPECT_EQ(status.error_code(), grpc::DEADLINE_EXCEEDED);
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));  // The server's clock for it began later.
+  sluice_.Release();
+  gate_.Close();
+  EXPECT_TRUE(gate_.WaitUntilEmpty(absl::Seconds(10)));
+  EXPECT_EQ(Written(), 0u);
+}
+
+TEST_F(ServiceTest, MessageOfACancelledStreamIsNotQueued) {
+  grpc::ClientContext context;
+  auto stream = stub_->SendMailStream(&context);
+  sluice_.Hold();
+  v1::SendMailStreamRequest request;
+  *request.mutable_request() = Good();
+  stream->Write(request);
+  WaitFor([this] { return sluice_.holds(); });
+  context.TryCancel();
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));  // The server learns of it.
+  sluice_.Release();
+  gate_.Close();
+  EXPECT_TRUE(gate_.WaitUntilEmpty(absl::Seconds(10)));
+  EXPECT_EQ(Written(), 0u);
 }
 
 // A message that gRPC had read, but not handed over, when the stream ended: it is dropped, as its answer would be.

@@ -28,11 +28,14 @@ class SendMailTest : public testing::Test {
     options.hostname = "mail.example.jp";
     MailSender sender({&acceptor_, &policy_, &budget_, &clock_}, RequestLimits(), options);
     std::optional<absl::StatusOr<v1::SendMailResponse>> result;
-    sender.Send(request_, [&result](absl::StatusOr<v1::SendMailResponse> r) { result = std::move(r); });
+    sender.Send(
+        request_, [this] { return still_wanted_; },
+        [&result](absl::StatusOr<v1::SendMailResponse> r) { result = std::move(r); });
     return result.has_value() ? *result : absl::UnknownError("no answer");
   }
 
   v1::SendMailRequest request_;
+  absl::Status still_wanted_;
   FakeAcceptor acceptor_;
   LiteralPolicy policy_;
   MemoryBudget budget_{1 << 20};
@@ -107,6 +110,15 @@ TEST_F(SendMailTest, NoMemoryIsResourceExhaustedWithARetryTime) {
   const auto response = Send();
   EXPECT_EQ(response.status().code(), StatusCode::kResourceExhausted);
   EXPECT_TRUE(RetryAfterOf(response.status()).has_value());
+}
+
+TEST_F(SendMailTest, NobodyWaitsSoNothingIsQueued) {
+  for (const absl::Status& why : {absl::DeadlineExceededError("late"), absl::CancelledError("gone")}) {
+    still_wanted_ = why;
+    EXPECT_EQ(Send().status(), why);
+    EXPECT_TRUE(acceptor_.mails.empty());
+    EXPECT_EQ(budget_.used(), 0u);
+  }
 }
 
 TEST_F(SendMailTest, BytesCountUntilTheAnswer) {
