@@ -11,6 +11,7 @@
 #include "lib/base/random.h"
 #include "lib/metrics/metrics.h"
 #include "lib/mime/downgrade.h"
+#include "lib/mime/text.h"
 
 namespace hikyaku::delivery {
 namespace {
@@ -204,13 +205,12 @@ ConnectionKey Attempt::KeyOf(const PlannedHost& host, std::size_t index) const {
 // All that is pending, in transactions of bounded size, over one connection.
 awaitable<Attempt::Move> Attempt::Send(std::unique_ptr<Connection> connection) {
   remote_ = connection->remote();
-  const Chunk all = Pending();
-  Move move = Move::kGoOn;
-  if (const std::optional<Outcome> unfit = Unfit(*connection)) {
-    Settle(all, *unfit);
+  if (SettleUnfit(*connection)) {
     env_.pool.Put(std::move(connection));
     co_return Move::kDone;
   }
+  const Chunk all = Pending();
+  Move move = Move::kGoOn;
   const std::size_t most = std::max<std::size_t>(1, env_.options.recipients_per_transaction);
   for (std::size_t at = 0; at < all.size() && move == Move::kGoOn; at += most) {
     const std::size_t end = std::min(all.size(), at + most);
@@ -263,6 +263,20 @@ Attempt::Move Attempt::Judge(Connection& connection, const Chunk& chunk, bool re
   return host_failed || any_left ? Move::kNext : Move::kAgain;
 }
 
+// Settles whom the host cannot take this mail for, by what it offers; true when that is everybody.
+bool Attempt::SettleUnfit(Connection& connection) {
+  const Chunk pending = Pending();
+  if (const std::optional<Outcome> unfit = Unfit(connection)) {
+    Settle(pending, *unfit);
+  } else if (!connection.session().extensions().smtputf8) {
+    for (const std::size_t i : pending) {
+      if (NeedsSmtpUtf8(i)) Settle({i}, JudgeNoSmtpUtf8(connection.remote()));
+    }
+  }
+  return Pending().empty();
+}
+
+// Of the mail as a whole.
 std::optional<Outcome> Attempt::Unfit(Connection& connection) {
   const smtp::Extensions& offered = connection.session().extensions();
   const storage::v1::Envelope& envelope = lease_.delivery.envelope();
@@ -277,6 +291,10 @@ std::optional<Outcome> Attempt::Unfit(Connection& connection) {
   return std::nullopt;
 }
 
+bool Attempt::NeedsSmtpUtf8(std::size_t recipient) const {
+  return !mime::IsAscii(lease_.delivery.recipients(static_cast<int>(recipient)).address());
+}
+
 const std::string& Attempt::BodyFor(const smtp::Extensions& extensions) const {
   return downgraded_ && !extensions.eight_bit_mime ? *downgraded_ : *lease_.body;
 }
@@ -286,12 +304,14 @@ smtp::Outgoing Attempt::MakeOutgoing(const Chunk& chunk, const smtp::Extensions&
   smtp::Outgoing mail;
   mail.sender = envelope.sender();
   mail.recipients.reserve(chunk.size());
-  for (const std::size_t i : chunk)
+  mail.needs_smtputf8 = envelope.smtputf8();
+  for (const std::size_t i : chunk) {
     mail.recipients.push_back(lease_.delivery.recipients(static_cast<int>(i)).address());
+    mail.needs_smtputf8 = mail.needs_smtputf8 || NeedsSmtpUtf8(i);
+  }
   const std::string& body = BodyFor(extensions);
   mail.body = body;
   mail.needs_8bit = envelope.eight_bit() && &body == lease_.body.get();
-  mail.needs_smtputf8 = envelope.smtputf8();
   return mail;
 }
 

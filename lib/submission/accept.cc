@@ -10,7 +10,6 @@
 #include "lib/base/log.h"
 #include "lib/crypto/digest.h"
 #include "lib/metrics/metrics.h"
-#include "lib/mime/text.h"
 #include "lib/submission/failure.h"
 
 namespace hikyaku::submission {
@@ -281,16 +280,13 @@ class ShardAcceptor::Operation : public std::enable_shared_from_this<Operation> 
     internal::v1::EnqueueRequest request;
     storage::v1::Envelope& envelope = *request.mutable_envelope();
     FillEnvelope(&envelope);
-    bool smtputf8 = mail_.message.smtputf8 || mail_.sender.NeedsSmtpUtf8();
     for (const std::string& domain : domains) {
       internal::v1::Destination& destination = *request.add_destinations();
       destination.set_domain(domain);
       for (const std::string& recipient : domains_.at(domain)) {
         destination.add_recipients(recipient);
-        smtputf8 = smtputf8 || !mime::IsAscii(recipient);
       }
     }
-    envelope.set_smtputf8(smtputf8);
     request.set_maybe_repeat(repeat_);
     if (mail_.not_before > now_) request.set_due_micros(absl::ToUnixMicros(mail_.not_before));
     // The bytes are needed again where there is another shard to spill to, or another step to come.
@@ -312,6 +308,8 @@ class ShardAcceptor::Operation : public std::enable_shared_from_this<Operation> 
     // Unset, the shard's own lifetime holds.
     if (mail_.deliver_by < absl::InfiniteFuture()) envelope->set_expire_micros(absl::ToUnixMicros(mail_.deliver_by));
     envelope->set_priority(mail_.priority);
+    // A recipient that needs it says so by its address, and must not ask it of the hosts of others.
+    envelope->set_smtputf8(mail_.message.smtputf8 || mail_.sender.NeedsSmtpUtf8());
     envelope->set_eight_bit(mail_.message.eight_bit);
     envelope->set_stream(mail_.stream);
     for (const std::string& tag : mail_.tags) envelope->add_tags(tag);

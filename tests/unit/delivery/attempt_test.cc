@@ -359,6 +359,27 @@ TEST_F(AttemptTest, SmtpUtf8IsNeededAndMissing) {
   EXPECT_EQ(outcomes_.at(0).enhanced.ToString(), "5.6.7");
 }
 
+TEST_F(AttemptTest, UnicodeRecipientBouncesAloneWhereSmtpUtf8IsMissing) {
+  auto mx1 = Mx1({"8BITMIME"});
+  EXPECT_EQ(Verdicts(MakeLease("d.test", {"\u00fc@d.test", "b@d.test"})),
+            (Strings{"permanent 5.6.7 the message needs SMTPUTF8, which the host does not offer",
+                     "delivered 250 2.0.0 ok"}));
+  EXPECT_EQ(mx1->Count("RCPT"), 1);
+}
+
+TEST_F(AttemptTest, UnicodeRecipientAloneBouncesWithoutMail) {
+  auto mx1 = Mx1();
+  EXPECT_EQ(Verdicts(MakeLease("d.test", {"\u00fc@d.test"})),
+            (Strings{"permanent 5.6.7 the message needs SMTPUTF8, which the host does not offer"}));
+  EXPECT_EQ(mx1->Count("MAIL"), 0);
+}
+
+TEST_F(AttemptTest, UnicodeRecipientMakesMailSaySmtpUtf8) {
+  auto mx1 = Mx1({"8BITMIME", "SMTPUTF8"});
+  EXPECT_EQ(Verdicts(MakeLease("d.test", {"\u00fc@d.test"})), (Strings{"delivered 250 2.0.0 ok"}));
+  EXPECT_EQ(mx1->commands()[1], "MAIL FROM:<a@sender.test> SMTPUTF8");
+}
+
 // ---- The lease. ----
 
 TEST_F(AttemptTest, LeaseLostBeforeTheDotSendsNoMail) {

@@ -129,12 +129,25 @@ TEST_F(AcceptTest, DeliverByEndsTheLifetime) {
   EXPECT_EQ(shard(0).written[0].envelope().expire_micros(), absl::ToUnixMicros(mail.deliver_by));
 }
 
-TEST_F(AcceptTest, UnicodeRecipientNeedsSmtpUtf8) {
+TEST_F(AcceptTest, UnicodeRecipientAsksSmtpUtf8OfNoOther) {
   Build(1);
   Mail mail = MailTo({"a.test"});
   mail.recipients.push_back(*address::ParseAddress("\u00fc@b.test"));
   ASSERT_TRUE(Accept(mail).ok());
+  EXPECT_FALSE(shard(0).written[0].envelope().smtputf8());
+  EXPECT_EQ(shard(0).written[0].destinations(1).recipients(0), "\u00fc@b.test");
+}
+
+TEST_F(AcceptTest, UnicodeSenderOrHeaderNeedsSmtpUtf8) {
+  Build(1);
+  Mail by_sender = MailTo({"a.test"});
+  by_sender.sender = *address::ParseAddress("\u00fc@ours.test");
+  ASSERT_TRUE(Accept(by_sender).ok());
   EXPECT_TRUE(shard(0).written[0].envelope().smtputf8());
+  Mail by_header = MailTo({"a.test"});
+  by_header.message.smtputf8 = true;
+  ASSERT_TRUE(Accept(by_header).ok());
+  EXPECT_TRUE(shard(0).written[1].envelope().smtputf8());
 }
 
 TEST_F(AcceptTest, EachShardGetsItsDomains) {
