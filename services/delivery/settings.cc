@@ -3,9 +3,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <fstream>
 #include <string>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "lib/base/status_macros.h"
 #include "lib/config/duration.h"
@@ -17,6 +20,16 @@ namespace {
 
 // c-ares asks each server up to this often within dns.timeout.
 constexpr int kDnsTries = 3;
+
+// Whom c-ares asks when the configuration names nobody.
+constexpr char kResolvConf[] = "/etc/resolv.conf";
+
+std::size_t SystemServers() {
+  std::ifstream file(kResolvConf);
+  std::size_t servers = 0;
+  for (std::string line; std::getline(file, line);) servers += absl::StartsWith(line, "nameserver");
+  return servers;
+}
 
 absl::Status At(absl::string_view key, const absl::Status& status) {
   return absl::InvalidArgumentError(absl::StrCat(key, ": ", status.message()));
@@ -95,8 +108,10 @@ absl::StatusOr<dns::CaresResolverOptions> ResolverOptionsFrom(const v1::Config& 
     options.server.servers.push_back(*server);
   }
   options.server.tries = kDnsTries;
-  // The wait doubles with each round: 1 + 2 + 4 parts make up the whole.
-  options.server.timeout = std::max(config::ToDuration(config.dns().timeout()) / 7, absl::Milliseconds(100));
+  // In each round every server gets the wait of the round, which doubles: 1 + 2 + 4 parts a server make up the whole.
+  const std::size_t servers = options.server.servers.empty() ? SystemServers() : options.server.servers.size();
+  const std::int64_t parts = 7 * static_cast<std::int64_t>(std::max<std::size_t>(1, servers));
+  options.server.timeout = std::max(config::ToDuration(config.dns().timeout()) / parts, absl::Milliseconds(100));
   options.cache.max_ttl = config::ToDuration(config.dns().max_ttl());
   return options;
 }
