@@ -131,12 +131,18 @@ std::string CheckShardName(absl::string_view text) {
 
 std::string CheckRouteDomain(absl::string_view text) {
   if (text == "*") return "";
+  if (absl::StartsWith(text, "[")) {
+    const absl::StatusOr<IpAddress> literal = address::ParseAddressLiteral(text);
+    if (literal.ok()) return "";
+    return Wrong(text, absl::StrCat("is no address literal: ", std::string(literal.status().message()),
+                                    ": write one as in [192.0.2.1] or [IPv6:2001:db8::1]"));
+  }
   absl::string_view name = text;
   absl::ConsumePrefix(&name, ".");
   const absl::StatusOr<std::string> domain = address::ToALabel(name);
   if (domain.ok()) return "";
   return Wrong(text, absl::StrCat("is no domain: ", std::string(domain.status().message()),
-                                  ": write example.com, .example.com or \"*\""));
+                                  ": write example.com, .example.com, [192.0.2.1] or \"*\""));
 }
 
 std::string CheckRouteTarget(absl::string_view text) {

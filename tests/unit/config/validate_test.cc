@@ -98,6 +98,8 @@ INSTANTIATE_TEST_SUITE_P(
          "f:3: delivery.routes[0].to: \"[h.test]:smtp\" has no valid port"},
         {"RouteBadDomain", "delivery: {routes: [{domain: \"a..test\", to: h.test}]}\n",
          "f:3: delivery.routes[0].domain: \"a..test\" is no domain"},
+        {"RouteBadLiteral", "delivery: {routes: [{domain: \"[192.0.2.256]\", to: h.test}]}\n",
+         "f:3: delivery.routes[0].domain: \"[192.0.2.256]\" is no address literal"},
         {"RouteTwice", "delivery:\n  routes:\n  - {domain: a.test, to: h.test}\n  - {domain: a.test, to: i.test}\n",
          "f:6: delivery.routes[1].domain: a.test has a route already"},
         {"TwoShardsInOneProcess", "queue: {shards: [{name: q0}, {name: q1}]}\n", "f:3: queue.shards: role all has one"},
@@ -168,6 +170,8 @@ delivery:
   - {domain: b.test, to: "[IPv6:2001:db8::1]:25"}
   - {domain: "bücher.test", to: "[mx.c.test]:25"}
   - {domain: d.test, to: "d.test:26"}
+  - {domain: "[192.0.2.1]", to: "[127.0.0.1]:2525"}
+  - {domain: "[IPv6:2001:db8::1]", to: "[127.0.0.1]:2525"}
   - {domain: "*", to: smart.test}
 )");
   EXPECT_TRUE(Check(text, Role::kAll).ok()) << Check(text, Role::kAll);
