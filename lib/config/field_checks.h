@@ -33,7 +33,7 @@ std::string CheckIp(absl::string_view text);
 std::string CheckCidr(absl::string_view text);
 // Letters, digits, hyphens: a shard's name is part of host names and of stored records.
 std::string CheckShardName(absl::string_view text);
-// "example.com", ".example.com" or "*".
+// "example.com", ".example.com", an address literal or "*".
 std::string CheckRouteDomain(absl::string_view text);
 // "[host]:port", "[192.0.2.1]", "host:port", "host".
 std::string CheckRouteTarget(absl::string_view text);
