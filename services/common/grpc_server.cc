@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
+#include "grpcpp/resource_quota.h"
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server_builder.h"
 #include "grpcpp/support/server_interceptor.h"
@@ -70,8 +71,11 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOp
   }
   builder.SetMaxReceiveMessageSize(static_cast<int>(options.max_message));
   builder.SetMaxSendMessageSize(static_cast<int>(options.max_message));
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreams);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_streams);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadata);
+  grpc::ResourceQuota quota("hikyaku");
+  quota.Resize(std::max(options.memory, MemoryFloor(options.max_message)));
+  builder.SetResourceQuota(quota);
   // gRPC unpacks a message whole before it looks at its size: a megabyte of gzip may be a gigabyte of zeros.
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);

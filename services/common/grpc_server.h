@@ -17,15 +17,22 @@ namespace hikyaku {
 struct GrpcServerOptions {
   std::vector<std::string> addresses;  // "host:port"; port 0 takes a free one.
   std::size_t max_message = 0;         // Bytes of the largest message that may be received or sent.
+  // Bytes of what gRPC itself may hold for all its connections: it buffers a message whole before a service sees it.
+  // Raised to MemoryFloor. It is a mark, not a wall: gRPC reads what has come, and then ends streams, of its own choice,
+  // with RESOURCE_EXHAUSTED or UNAVAILABLE, and takes no connections, until it is below. What a service makes of a
+  // message (the parsed copy) is not in it.
+  std::size_t memory = 0;
+  int max_streams = 256;  // That one connection may have open.
   // Our own processes ping to see whether the other still lives; clients from outside have no reason to.
   bool frequent_pings = false;
 };
 
 class GrpcServer {
  public:
-  // Streams that one connection may have open.
-  static constexpr int kMaxStreams = 1000;
   static constexpr int kMaxMetadata = 16 * 1024;
+
+  // Room for a few of the largest messages at once.
+  static std::size_t MemoryFloor(std::size_t max_message) { return 4 * max_message + (64 << 20); }
 
   // The services must outlive the server. kUnavailable names the address that cannot be bound.
   static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(const GrpcServerOptions& options,

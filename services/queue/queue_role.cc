@@ -12,6 +12,9 @@ namespace {
 // Around a body of the largest size: envelope and recipients.
 constexpr std::size_t kEnvelopeRoom = 4 << 20;
 
+// Of one front-end: each mail that waits for its commit is one, and many share a commit.
+constexpr int kStreams = 1000;
+
 Options OptionsFrom(const v1::Config& config) {
   const v1::Queue& queue = config.queue();
   Options options;
@@ -39,6 +42,8 @@ GrpcServerOptions DoorFrom(const v1::Config& config) {
   for (const v1::GrpcListener& listener : config.listeners().internal()) options.addresses.push_back(listener.address());
   options.max_message = config.limits().message_size().bytes() + kEnvelopeRoom;
   options.frequent_pings = true;
+  options.memory = config.limits().memory().bytes();
+  options.max_streams = kStreams;
   return options;
 }
 

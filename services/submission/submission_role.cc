@@ -19,6 +19,7 @@ GrpcServerOptions GrpcFrom(const v1::Config& config) {
   GrpcServerOptions options;
   for (const v1::GrpcListener& listener : config.listeners().grpc()) options.addresses.push_back(listener.address());
   options.max_message = static_cast<std::size_t>(MaxRequestBytes(config.limits().message_size().bytes()));
+  options.memory = config.limits().memory().bytes();
   return options;
 }
 
