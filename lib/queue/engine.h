@@ -76,6 +76,7 @@ struct Engine {
   std::atomic<std::int64_t> lifetime_micros;
   std::atomic<std::int64_t> lease_micros{0};
   std::atomic<std::uint64_t> pending_bytes{0};
+  std::atomic<std::uint64_t> taken_bytes{0};  // Bodies handed in since the start.
   std::atomic<std::uint64_t> body_parts;
   std::atomic<std::int64_t> last_block_micros{0};
 
@@ -90,7 +91,7 @@ struct Engine {
   // Pushed by the next Dispatch, without the mutex: a committer that has stopped finishes an operation at once.
   std::vector<std::unique_ptr<Operation>> outbox ABSL_GUARDED_BY(mu);
 
-  std::string next_due;                           // A key of `due`, or the front of one.
+  std::string next_due;                          // A key of `due`, or the front of one.
   std::atomic<std::int64_t> next_due_micros{0};  // Its time, for other threads.
   std::atomic<bool> polling{false};              // An operation is on its way.
 
@@ -116,9 +117,9 @@ void PutParked(Batch& batch, absl::string_view delivery_key, storage::v1::DueEnt
 // Removes the record of a delivery, and its body unless another delivery needs that.
 void EndRecord(Group& group, absl::string_view delivery_key, const storage::v1::Delivery& delivery);
 
-// When a delivery that waits for a worker ends instead. One that nobody tried yet, for no fault of its own (the shard was
-// down, the workers were), outlives its expiry by a day, so that a long outage does not bounce mail untried; unless the
-// client asked for the end.
+// When a delivery that waits for a worker ends instead. One that nobody tried yet, for no fault of its own (the shard
+// was down, the workers were), outlives its expiry by a day, so that a long outage does not bounce mail untried; unless
+// the client asked for the end.
 std::int64_t EndMicros(bool attempted, bool deliver_by, std::int64_t expire_micros);
 inline std::int64_t EndMicros(const Item& item) { return EndMicros(item.attempted, item.deliver_by, item.expire); }
 inline std::int64_t EndMicros(const storage::v1::DueEntry& entry) {

@@ -104,6 +104,7 @@ EnqueueOperation::EnqueueOperation(Engine& engine, internal::v1::EnqueueRequest 
       bytes_(body_->size() + 1024),
       maybe_repeat_(request.maybe_repeat()) {
   engine_.pending_bytes += bytes_;
+  engine_.taken_bytes += bytes_;
   if (envelope_.accept_micros() == 0) envelope_.set_accept_micros(now_);
   envelope_.set_size(body_->size());
   // The lifetime begins when the mail may first be tried.
@@ -117,9 +118,9 @@ EnqueueOperation::EnqueueOperation(Engine& engine, internal::v1::EnqueueRequest 
   const absl::string_view header = envelope_.message_id_header();
   const auto id = MessageId::FromBytes(envelope_.message_id());
   if (!header.empty() && !absl::StartsWith(header, absl::StrCat(id->text(), "@"))) {
-    header_key_ = keys::Header(keys::Day(envelope_.accept_micros()),
-                               crypto::Sha256(envelope_.message_id_header()).substr(0, kHeaderHash),
-                               envelope_.message_id());
+    header_key_ =
+        keys::Header(keys::Day(envelope_.accept_micros()),
+                     crypto::Sha256(envelope_.message_id_header()).substr(0, kHeaderHash), envelope_.message_id());
   }
   for (internal::v1::Destination& destination : *request.mutable_destinations()) {
     parts_.push_back(MakePart(std::move(destination), body_part, request.destinations_size()));

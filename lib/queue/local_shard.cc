@@ -30,6 +30,9 @@ constexpr std::uint32_t kFormatVersion = 1;
 constexpr absl::Duration kTick = absl::Milliseconds(25);
 constexpr int kTicksPerSample = 40;  // About a second.
 
+// The disk is measured again when bodies of this share of what is left came in since the last time.
+constexpr std::uint64_t kShareOfSpare = 8;
+
 // Expired items that one operation ends.
 constexpr std::size_t kSweepStep = 2000;
 
@@ -212,7 +215,8 @@ absl::Status LocalShard::Recover() {
   for (; suspended->Valid(); suspended->Next()) {
     schedule.Suspend(schedule.Get(suspended->key().substr(keys::kSuspended.size())), true);
   }
-  if (engine_->open > 0) log::Info("queue_recovered", {{"shard", engine_->options.name}, {"deliveries", engine_->open}});
+  if (engine_->open > 0)
+    log::Info("queue_recovered", {{"shard", engine_->options.name}, {"deliveries", engine_->open}});
   return suspended->status();
 }
 
@@ -267,8 +271,8 @@ void LocalShard::Maintain() {
     before = now;
     engine_->Poll();
     ExpireSilentStreams();
+    if (tick % kTicksPerSample == 0 || DiskFillsFast()) Sample();
     if (tick % kTicksPerSample == 0) {
-      Sample();
       SweepReady();
       retention_->Tick();
       reclaimer_->Tick();
@@ -282,8 +286,15 @@ void LocalShard::Sample() {
   const absl::StatusOr<DiskSpace> disk = options.measure_disk();
   const std::uint64_t memory = options.memory_limit > 0 ? MeasureMemory() : 0;
   engine_->gate.Judge(disk, memory, {options.min_free_disk, options.min_free_inodes, options.memory_limit});
+  sampled_taken_ = engine_->taken_bytes;
+  spare_disk_ = disk.ok() && disk->free_bytes > options.min_free_disk ? disk->free_bytes - options.min_free_disk : 0;
   if (disk.ok()) engine_->metrics.free_disk.Set(static_cast<double>(disk->free_bytes));
   engine_->committer.Check();
+}
+
+// A second is long where little is left: a body is written to the log and to its file.
+bool LocalShard::DiskFillsFast() const {
+  return engine_->gate.open() && engine_->taken_bytes - sampled_taken_ > spare_disk_ / kShareOfSpare;
 }
 
 // Expiry of what waits in memory; and how old the oldest there is.
@@ -316,9 +327,9 @@ void LocalShard::Expose() {
   Metrics& metrics = engine_->metrics;
   metrics.gate_closed.Set(engine_->gate.open() ? 0 : 1);
   const storage::v1::Counters counters = engine_->committer.counters();
-  metrics.recipients_queued.Set(static_cast<double>(
-      counters.accepted() + counters.moved_in() - counters.delivered() - counters.bounced() - counters.expired() -
-      counters.cancelled() - counters.suppressed() - counters.moved_out()));
+  metrics.recipients_queued.Set(static_cast<double>(counters.accepted() + counters.moved_in() - counters.delivered() -
+                                                    counters.bounced() - counters.expired() - counters.cancelled() -
+                                                    counters.suppressed() - counters.moved_out()));
   absl::MutexLock lock(&engine_->mu);
   const std::uint64_t held = engine_->schedule.held();
   metrics.scheduled.Set(static_cast<double>(engine_->open > held ? engine_->open - held : 0));
@@ -371,8 +382,7 @@ void LocalShard::GetMessage(v1::GetMessageRequest request, Done<v1::GetMessageRe
 
 std::unique_ptr<EventSubscription> LocalShard::WatchEvents(internal::v1::WatchShardRequest request, EventSink sink,
                                                            absl::AnyInvocable<void(absl::Status)> closed) {
-  return std::make_unique<LocalSubscription>(engine_,
-                                             engine_->feed.Watch(request, std::move(sink), std::move(closed)));
+  return std::make_unique<LocalSubscription>(engine_, engine_->feed.Watch(request, std::move(sink), std::move(closed)));
 }
 
 void LocalShard::ListQueues(v1::ListQueuesRequest request, Done<v1::ListQueuesResponse> done) {

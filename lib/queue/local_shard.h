@@ -75,6 +75,7 @@ class LocalShard : public Shard {
   absl::Status Recover();
   void Maintain();
   void Sample();
+  bool DiskFillsFast() const;
   void SweepReady();
   void ExpireSilentStreams();
   void Expose();
@@ -83,6 +84,9 @@ class LocalShard : public Shard {
   const std::unique_ptr<Retention> retention_;
   const std::unique_ptr<Reclaimer> reclaimer_;
   std::thread maintenance_;
+  // Of the maintenance thread: at the last sample.
+  std::uint64_t sampled_taken_ = 0;
+  std::uint64_t spare_disk_ = 0;  // Free, beyond the least that must be.
   absl::Mutex mu_;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;

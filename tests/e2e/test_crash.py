@@ -106,7 +106,7 @@ def test_c12_the_answer_follows_the_sync(world, stage):
     stage.sink(ONE)
     domain = world.domain((10, ONE))
     trace = Strace(world.node.process.pid, "write,writev,pwrite64,sendmsg,sendto,fdatasync,fsync", stage.folder,
-                   "-y", "-yy", "-s", "20000")
+                   "-y", "-yy", "-s", "1000000")
     stage.add(trace, trace.stop)
     mails = []
     with Client(world.node.smtp, timeout=60) as client:

@@ -51,7 +51,8 @@ def moods():
 
 class Load:
     """`domains`: where the mail goes. `mixed`: recipients as moods() knows them, else only good ones. `doubtful`: SMTP
-    codes after which the mail may be there all the same (lib/submission/accept.h: one of several shards did not answer)."""
+    codes after which the mail may be there all the same (lib/submission/accept.h: a shard did not answer, or its disk failed
+    in the middle)."""
 
     def __init__(self, node, domains, smtp=2, grpc=2, mixed=True, size=2000, doubtful=()):
         self.node, self.domains, self.mixed, self.size, self.doubtful = node, domains, mixed, size, doubtful
@@ -177,7 +178,7 @@ class Bounces:
     """Recipients that ended without a delivery, from the events of every shard."""
 
     def __init__(self, node):
-        self.node, self.recipients, self.stopping = node, set(), False
+        self.node, self.recipients, self.stopping, self.call = node, set(), False, None
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
@@ -186,7 +187,8 @@ class Bounces:
         while not self.stopping:
             api = Api(self.node.grpc)
             try:
-                for response in api.mail.WatchEvents(mail_pb2.WatchEventsRequest(cursor=cursor, types=types), timeout=5):
+                self.call = api.mail.WatchEvents(mail_pb2.WatchEventsRequest(cursor=cursor, types=types), timeout=5)
+                for response in self.call:
                     self.recipients.update(response.event.recipients)
                     cursor = response.cursor
             except grpc.RpcError:
@@ -196,6 +198,8 @@ class Bounces:
 
     def stop(self):
         self.stopping = True
+        if self.call:
+            self.call.cancel()
         self.thread.join(30)
 
 
