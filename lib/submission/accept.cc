@@ -68,7 +68,8 @@ class ShardAcceptor::Operation : public std::enable_shared_from_this<Operation> 
     }
     home_ = cluster_.map().Owner(RecordKey());
     const std::vector<std::string> domains = AllDomains();
-    const bool at_home = std::all_of(domains.begin(), domains.end(), [this](const std::string& d) { return IsHome(d); });
+    const bool at_home =
+        std::all_of(domains.begin(), domains.end(), [this](const std::string& d) { return IsHome(d); });
     if (at_home && !TooLate()) {
       EnqueueAtHome();
     } else {

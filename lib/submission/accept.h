@@ -20,8 +20,8 @@
 // key's promise comes before availability. Only two twins at the same moment, one of which spills and one of which does
 // not, can make a second copy.
 //
-// A keyed request whose deliver_by has passed is answered if the key knows an answer, and finished if an earlier try was
-// begun (its parts expire in the queue); otherwise it is refused, and the key stays free.
+// A keyed request whose deliver_by has passed is answered if the key knows an answer, and finished if an earlier try
+// was begun (its parts expire in the queue); otherwise it is refused, and the key stays free.
 //
 // Threading: safe from every thread.
 #ifndef HIKYAKU_LIB_SUBMISSION_ACCEPT_H_

@@ -19,7 +19,7 @@
 namespace hikyaku::submission {
 
 struct AssembleOptions {
-  std::string hostname;  // Of this host: in Received, and in a Message-ID that is added.
+  std::string hostname;               // Of this host: in Received, and in a Message-ID that is added.
   std::uint64_t max_size = 25 << 20;  // Of the message in CRLF form, without what we add to its header.
   int max_hops = 50;
 };

@@ -38,8 +38,9 @@ class UnreadableRequest : public grpc::experimental::Interceptor {
     if (batch->QueryInterceptionHookPoint(grpc::experimental::InterceptionHookPoints::PRE_SEND_STATUS)) {
       const grpc::Status status = batch->GetSendStatus();
       if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED && status.error_message().empty()) {
-        batch->ModifySendStatus({grpc::StatusCode::INVALID_ARGUMENT,
-                                 "the request cannot be read: not a message of this method, or text that is not UTF-8"});
+        batch->ModifySendStatus(
+            {grpc::StatusCode::INVALID_ARGUMENT,
+             "the request cannot be read: not a message of this method, or text that is not UTF-8"});
       }
     }
     batch->Proceed();

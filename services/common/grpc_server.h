@@ -18,9 +18,9 @@ struct GrpcServerOptions {
   std::vector<std::string> addresses;  // "host:port"; port 0 takes a free one.
   std::size_t max_message = 0;         // Bytes of the largest message that may be received or sent.
   // Bytes of what gRPC itself may hold for all its connections: it buffers a message whole before a service sees it.
-  // Raised to MemoryFloor. It is a mark, not a wall: gRPC reads what has come, and then ends streams, of its own choice,
-  // with RESOURCE_EXHAUSTED or UNAVAILABLE, and takes no connections, until it is below. What a service makes of a
-  // message (the parsed copy) is not in it.
+  // Raised to MemoryFloor. It is a mark, not a wall: gRPC reads what has come, and then ends streams, of its own
+  // choice, with RESOURCE_EXHAUSTED or UNAVAILABLE, and takes no connections, until it is below. What a service makes
+  // of a message (the parsed copy) is not in it.
   std::size_t memory = 0;
   int max_streams = 256;  // That one connection may have open.
   // Our own processes ping to see whether the other still lives; clients from outside have no reason to.

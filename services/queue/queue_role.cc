@@ -39,7 +39,8 @@ Options OptionsFrom(const v1::Config& config) {
 
 GrpcServerOptions DoorFrom(const v1::Config& config) {
   GrpcServerOptions options;
-  for (const v1::GrpcListener& listener : config.listeners().internal()) options.addresses.push_back(listener.address());
+  for (const v1::GrpcListener& listener : config.listeners().internal())
+    options.addresses.push_back(listener.address());
   options.max_message = config.limits().message_size().bytes() + kEnvelopeRoom;
   options.frequent_pings = true;
   options.memory = config.limits().memory().bytes();

@@ -36,7 +36,8 @@ bool CallGate::WaitUntilEmpty(absl::Duration limit) {
     const absl::Time pause = std::min(end, absl::Now() + kClientGrace);
     if (mutex_.AwaitWithDeadline(absl::Condition(this, &CallGate::Empty), pause)) return true;
     const absl::Time then = absl::Now() - kClientGrace;
-    const auto stuck = std::count_if(streams_.begin(), streams_.end(), [then](Stream* s) { return s->StuckSince(then); });
+    const auto stuck =
+        std::count_if(streams_.begin(), streams_.end(), [then](Stream* s) { return s->StuckSince(then); });
     if (static_cast<std::size_t>(stuck) == calls_) {
       log::Warn("stop_leaves_clients", {{"streams", stuck}, {"why", "they have stopped reading"}});
       return true;

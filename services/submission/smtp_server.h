@@ -31,8 +31,9 @@ class SmtpServer {
     Clock* clock;
   };
 
-  // Listens where `config.listeners.smtp` says; limits.connections counts over all of these listeners. All pointers, and the pool, outlive the server. The errors are those of
-  // SmtpSettingsFrom and net::Listener::Start, with the address.
+  // Listens where `config.listeners.smtp` says; limits.connections counts over all of these listeners. All pointers,
+  // and the pool, outlive the server. The errors are those of SmtpSettingsFrom and net::Listener::Start, with the
+  // address.
   static absl::StatusOr<std::unique_ptr<SmtpServer>> Start(net::IoPool& pool, const v1::Config& config, Doors doors);
 
   // Stops without grace.

@@ -34,12 +34,11 @@ SubmissionRole::SubmissionRole(const v1::Config& config, std::vector<queue::Shar
       admin_service_(&cluster_, &gate_) {}
 
 absl::StatusOr<std::unique_ptr<SubmissionRole>> SubmissionRole::Start(net::IoPool& pool, const v1::Config& config,
-                                                                      std::vector<queue::Shard*> shards,
-                                                                      Clock& clock) {
+                                                                      std::vector<queue::Shard*> shards, Clock& clock) {
   std::unique_ptr<SubmissionRole> role(new SubmissionRole(config, std::move(shards), clock));
   RETURN_IF_ERROR(role->policy_.Load(config));
-  ASSIGN_OR_RETURN(role->smtp_, SmtpServer::Start(pool, config,
-                                                  {&role->acceptor_, &role->policy_, &role->budget_, &clock}));
+  ASSIGN_OR_RETURN(role->smtp_,
+                   SmtpServer::Start(pool, config, {&role->acceptor_, &role->policy_, &role->budget_, &clock}));
   if (config.listeners().grpc().empty()) return role;
   ASSIGN_OR_RETURN(role->grpc_, GrpcServer::Start(GrpcFrom(config), {&role->mail_service_, &role->admin_service_}));
   return role;
