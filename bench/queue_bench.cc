@@ -218,8 +218,9 @@ int RunBacklog(const Plan& plan) {
   const double out = Since(start);
   deliverer = nullptr;
   const v1::ShardCheck check = Check(*shard);
-  std::printf("in: %.0f mails/s; restart with %d queued: %.2f s, first lease after %.3f s; out: %.0f mails/s; %d problems\n",
-              plan.mails / in, plan.mails, open, first, plan.mails / out, check.problems_size());
+  std::printf(
+      "in: %.0f mails/s; restart with %d queued: %.2f s, first lease after %.3f s; out: %.0f mails/s; %d problems\n",
+      plan.mails / in, plan.mails, open, first, plan.mails / out, check.problems_size());
   return check.problems_size() == 0 ? 0 : 1;
 }
 

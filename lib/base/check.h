@@ -12,9 +12,8 @@ namespace hikyaku {
 
 }  // namespace hikyaku
 
-#define HIKYAKU_CHECK(condition)                                      \
-  (__builtin_expect(static_cast<bool>(condition), true)               \
-       ? static_cast<void>(0)                                         \
-       : ::hikyaku::CheckFailed(__FILE__, __LINE__, #condition))
+#define HIKYAKU_CHECK(condition)                                               \
+  (__builtin_expect(static_cast<bool>(condition), true) ? static_cast<void>(0) \
+                                                        : ::hikyaku::CheckFailed(__FILE__, __LINE__, #condition))
 
 #endif  // HIKYAKU_LIB_BASE_CHECK_H_

@@ -25,8 +25,7 @@ class Clock {
 // A clock that stands still until a test moves it.
 class FakeClock : public Clock {
  public:
-  explicit FakeClock(absl::Time start = absl::FromUnixSeconds(1'700'000'000))
-      : nanos_(absl::ToUnixNanos(start)) {}
+  explicit FakeClock(absl::Time start = absl::FromUnixSeconds(1'700'000'000)) : nanos_(absl::ToUnixNanos(start)) {}
 
   absl::Time Now() const override { return absl::FromUnixNanos(nanos_.load()); }
   void Advance(absl::Duration by) { nanos_ += absl::ToInt64Nanoseconds(by); }

@@ -6,8 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
-#include "spdlog/sinks/stdout_sinks.h"
 #include "lib/base/utf8.h"
+#include "spdlog/sinks/stdout_sinks.h"
 #include "spdlog/spdlog.h"
 
 namespace hikyaku::log {
@@ -54,7 +54,8 @@ std::string EscapeJson(absl::string_view text) {
       absl::StrAppend(&out, bytes);
     } else {
       // A control, or a byte that is not UTF-8.
-      absl::StrAppendFormat(&out, "\\u%04x", character ? static_cast<unsigned>(*character) : static_cast<unsigned char>(bytes[0]));
+      absl::StrAppendFormat(&out, "\\u%04x",
+                            character ? static_cast<unsigned>(*character) : static_cast<unsigned char>(bytes[0]));
     }
   }
   return out;
@@ -71,9 +72,9 @@ bool Enabled(Level level) { return level >= minimum.load(std::memory_order_relax
 
 void Write(Level level, absl::string_view event, Fields fields) {
   if (!Enabled(level)) return;
-  std::string line = absl::StrCat(
-      "{\"time\":\"", absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(), absl::UTCTimeZone()), "\",\"level\":\"",
-      Name(level), "\",\"event\":\"", EscapeJson(event), "\"");
+  std::string line =
+      absl::StrCat("{\"time\":\"", absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(), absl::UTCTimeZone()),
+                   "\",\"level\":\"", Name(level), "\",\"event\":\"", EscapeJson(event), "\"");
   for (const Field& field : fields) absl::StrAppend(&line, ",\"", field.name, "\":", field.json);
   line.push_back('}');
   Logger().log(spdlog::level::info, spdlog::string_view_t(line.data(), line.size()));

@@ -12,30 +12,26 @@
 #define HIKYAKU_CONCAT(a, b) HIKYAKU_CONCAT_INNER(a, b)
 
 // Leaves the function with the status of `expr` unless that is ok.
-#define RETURN_IF_ERROR(expr)                              \
-  do {                                                     \
-    if (absl::Status hikyaku_status = (expr); !hikyaku_status.ok()) \
-      return hikyaku_status;                               \
+#define RETURN_IF_ERROR(expr)                                                              \
+  do {                                                                                     \
+    if (absl::Status hikyaku_status = (expr); !hikyaku_status.ok()) return hikyaku_status; \
   } while (false)
 
 // The same in a coroutine; `expr` may hold a co_await.
-#define CO_RETURN_IF_ERROR(expr)                           \
-  do {                                                     \
-    if (absl::Status hikyaku_status = (expr); !hikyaku_status.ok()) \
-      co_return hikyaku_status;                            \
+#define CO_RETURN_IF_ERROR(expr)                                                              \
+  do {                                                                                        \
+    if (absl::Status hikyaku_status = (expr); !hikyaku_status.ok()) co_return hikyaku_status; \
   } while (false)
 
-#define HIKYAKU_ASSIGN_OR(leave, temporary, lhs, expr)  \
-  auto temporary = (expr);                              \
+#define HIKYAKU_ASSIGN_OR(leave, temporary, lhs, expr)      \
+  auto temporary = (expr);                                  \
   if (!temporary.ok()) leave std::move(temporary).status(); \
   lhs = *std::move(temporary)
 
 // Evaluates `expr`, a StatusOr; leaves with its status if not ok, else moves its value into `lhs`.
-#define ASSIGN_OR_RETURN(lhs, expr) \
-  HIKYAKU_ASSIGN_OR(return, HIKYAKU_CONCAT(hikyaku_value_, __LINE__), lhs, expr)
+#define ASSIGN_OR_RETURN(lhs, expr) HIKYAKU_ASSIGN_OR(return, HIKYAKU_CONCAT(hikyaku_value_, __LINE__), lhs, expr)
 
 // The same in a coroutine.
-#define CO_ASSIGN_OR_RETURN(lhs, expr) \
-  HIKYAKU_ASSIGN_OR(co_return, HIKYAKU_CONCAT(hikyaku_value_, __LINE__), lhs, expr)
+#define CO_ASSIGN_OR_RETURN(lhs, expr) HIKYAKU_ASSIGN_OR(co_return, HIKYAKU_CONCAT(hikyaku_value_, __LINE__), lhs, expr)
 
 #endif  // HIKYAKU_LIB_BASE_STATUS_MACROS_H_

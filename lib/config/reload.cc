@@ -30,9 +30,11 @@ void Differences(const Message& a, const Message& b, const std::string& prefix, 
   for (int i = 0; i < descriptor->field_count(); ++i) {
     const FieldDescriptor* field = descriptor->field(i);
     if (SameField(a, b, field)) continue;
-    const bool section = prefix.empty() && !field->is_repeated() && field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
+    const bool section =
+        prefix.empty() && !field->is_repeated() && field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
     if (section) {
-      Differences(a.GetReflection()->GetMessage(a, field), b.GetReflection()->GetMessage(b, field), field->name() + ".", names);
+      Differences(a.GetReflection()->GetMessage(a, field), b.GetReflection()->GetMessage(b, field), field->name() + ".",
+                  names);
     } else {
       names->push_back(prefix + field->name());
     }

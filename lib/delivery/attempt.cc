@@ -37,8 +37,9 @@ struct Metrics {
   metrics::Counter& refused = Connections("refused");
   metrics::Counter& reused = metrics::DeclareCounter("hikyaku_delivery_connections_reused_total",
                                                      "Times that a kept connection took another message.");
-  metrics::Counter& stale = metrics::DeclareCounter("hikyaku_delivery_connections_stale_total",
-                                                    "Kept connections that the peer had closed, or spoken on, when they were needed.");
+  metrics::Counter& stale =
+      metrics::DeclareCounter("hikyaku_delivery_connections_stale_total",
+                              "Kept connections that the peer had closed, or spoken on, when they were needed.");
 };
 
 Metrics& Count() {

@@ -77,8 +77,8 @@ class Attempt {
   // After kJudged: outcomes()[i] is of delivery.recipients(i).
   const std::vector<outcome::Outcome>& outcomes() const { return final_; }
 
-  // The attempt ended because its lease was gone. What it had judged before that is told all the same: the shard drops it
-  // if the lease really is, and else nobody is sent a second copy.
+  // The attempt ended because its lease was gone. What it had judged before that is told all the same: the shard drops
+  // it if the lease really is, and else nobody is sent a second copy.
   bool lease_lost() const { return lease_lost_; }
 
   // The host that was talked to last, "" when none was.

@@ -39,8 +39,8 @@ class HeldLease : public LeaseGuard {
       : lease_(std::move(lease)), session_(std::move(session)) {}
 
   bool Begin() override;
-  // Also false when the lease has run out by our own clock: a process that was stopped for long has not read yet that the
-  // shard has taken it back.
+  // Also false when the lease has run out by our own clock: a process that was stopped for long has not read yet that
+  // the shard has taken it back.
   bool alive() const override;
 
   // Takes the lease away from an attempt that has not begun a transaction. False: it has, or it is over already.

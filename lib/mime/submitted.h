@@ -45,7 +45,8 @@ struct Prepared {
 // of the API may have LF alone: without any CR in it, pass it through NormalizeNewlines first.)
 //
 // Errors, with a text for the sender:
-//   kInvalidArgument     A bare CR or LF or a NUL anywhere; a line over 998 characters (RFC 5322 §2.1.1: it is refused, not
+//   kInvalidArgument     A bare CR or LF or a NUL anywhere; a line over 998 characters (RFC 5322 §2.1.1: it is refused,
+//   not
 //                        wrapped, because wrapping would break signatures); in the header: text that is not UTF-8,
 //                        a line without a colon, a first line that continues, too many fields or bytes
 //                        (header.h); no From field, more than one, or one without an address.  Refuse: 550 5.6.0.

@@ -75,8 +75,8 @@ class Operation {
 
 class Committer {
  public:
-  // On the committer's thread: `before` runs when a group is settled and before its operations hear of it, with the last
-  // event sequence that is on disk; `after` when they were all finished.
+  // On the committer's thread: `before` runs when a group is settled and before its operations hear of it, with the
+  // last event sequence that is on disk; `after` when they were all finished.
   Committer(Store& store, Gate& gate, Metrics& metrics, storage::v1::Counters counters,
             std::function<void(std::uint64_t)> before, std::function<void()> after);
   ~Committer();

@@ -138,7 +138,8 @@ class RefillOperation : public Operation {
     for (; cursor->Valid() && room > 0; cursor->Next()) {
       const auto parts = keys::ParseParked(cursor->key());
       storage::v1::DueEntry entry;
-      if (!parts.has_value() || !entry.ParseFromArray(cursor->value().data(), static_cast<int>(cursor->value().size()))) {
+      if (!parts.has_value() ||
+          !entry.ParseFromArray(cursor->value().data(), static_cast<int>(cursor->value().size()))) {
         continue;
       }
       if (engine_.Load(keys::Delivery(parts->id, name), entry, parts->micros, true)) --room;

@@ -1,5 +1,5 @@
-// The operations that time asks for: what is due comes into memory or is parked, what was parked comes back, what is over
-// ends.
+// The operations that time asks for: what is due comes into memory or is parked, what was parked comes back, what is
+// over ends.
 //
 // Threading: made anywhere; they run on the committer's thread.
 #ifndef HIKYAKU_LIB_QUEUE_DEADLINES_H_

@@ -22,8 +22,8 @@ v1::Outcome ExpiredOutcome(const storage::v1::Delivery& delivery, const v1::Outc
   outcome.set_bounce_class("MessageExpired");
   outcome.set_text(delivery.attempts() == 0
                        ? "expired before the first attempt"
-                       : absl::StrCat("expired after ", delivery.attempts(), " attempts; the last error was: ",
-                                      last.text().substr(0, 900)));
+                       : absl::StrCat("expired after ", delivery.attempts(),
+                                      " attempts; the last error was: ", last.text().substr(0, 900)));
   SetTime(*outcome.mutable_time(), now_micros);
   return outcome;
 }
@@ -86,8 +86,8 @@ storage::v1::DueEntry EntryOf(const Item& item) {
 
 void DeleteEntries(Batch& batch, const Item& item) {
   if (!item.parked) return batch.Delete(Family::kDue, keys::Due(item.due, item.key));
-  batch.Delete(Family::kParked, keys::Parked(keys::DeliveryDomain(item.key), item.priority_class, item.due,
-                                             keys::DeliveryId(item.key)));
+  batch.Delete(Family::kParked,
+               keys::Parked(keys::DeliveryDomain(item.key), item.priority_class, item.due, keys::DeliveryId(item.key)));
   batch.Delete(Family::kDue, keys::Due(EndMicros(item), item.key));
 }
 
@@ -113,7 +113,8 @@ void EndRecord(Group& group, absl::string_view delivery_key, const storage::v1::
       if (!other.ParseFromArray(cursor->value().data(), static_cast<int>(cursor->value().size()))) return;
       if (other.body_part() == delivery.body_part()) return;
     }
-    if (cursor == nullptr || !cursor->status().ok()) return;  // A body too many is found by the checker; one too few is lost.
+    if (cursor == nullptr || !cursor->status().ok())
+      return;  // A body too many is found by the checker; one too few is lost.
   }
   group.batch.Delete(Family::kBody, keys::Body(id, delivery.body_part()));
 }
@@ -150,8 +151,7 @@ void EndDelivery(Group& group, Ending& ending, v1::Event::Type type, std::int64_
 }
 
 void FinishEndings(Engine& engine, std::vector<Ending>& endings, v1::Event::Type type, bool committed) {
-  metrics::Counter& counter =
-      type == v1::Event::TYPE_EXPIRED ? engine.metrics.expired : engine.metrics.cancelled;
+  metrics::Counter& counter = type == v1::Event::TYPE_EXPIRED ? engine.metrics.expired : engine.metrics.cancelled;
   absl::MutexLock lock(&engine.mu);
   for (Ending& ending : endings) {
     if (!committed) {

@@ -177,7 +177,8 @@ void Engine::ReadForLease(const ItemPtr& item, std::uint64_t lease) {
       TakeBack(item, /*lost=*/false);
     } else {
       item->delivery = std::move(delivery);
-      leases.Notify(stream, {.kind = Notice::kLease, .lease = lease, .delivery = item->delivery, .body = std::move(body)});
+      leases.Notify(stream,
+                    {.kind = Notice::kLease, .lease = lease, .delivery = item->delivery, .body = std::move(body)});
     }
   }
   Dispatch();

@@ -55,29 +55,22 @@ bool ParseEvent(absl::string_view key, absl::string_view value, const std::strin
 
 v1::RecipientState StateAfter(v1::Event::Type type) {
   switch (type) {
-    case v1::Event::TYPE_ACCEPTED:
-      return v1::RECIPIENT_STATE_QUEUED;
-    case v1::Event::TYPE_DEFERRED:
-      return v1::RECIPIENT_STATE_DEFERRED;
-    case v1::Event::TYPE_DELIVERED:
-      return v1::RECIPIENT_STATE_DELIVERED;
-    case v1::Event::TYPE_BOUNCED:
-      return v1::RECIPIENT_STATE_BOUNCED;
-    case v1::Event::TYPE_EXPIRED:
-      return v1::RECIPIENT_STATE_EXPIRED;
-    case v1::Event::TYPE_CANCELLED:
-      return v1::RECIPIENT_STATE_CANCELLED;
-    case v1::Event::TYPE_SUPPRESSED:
-      return v1::RECIPIENT_STATE_SUPPRESSED;
-    default:
-      return v1::RECIPIENT_STATE_UNSPECIFIED;
+    case v1::Event::TYPE_ACCEPTED: return v1::RECIPIENT_STATE_QUEUED;
+    case v1::Event::TYPE_DEFERRED: return v1::RECIPIENT_STATE_DEFERRED;
+    case v1::Event::TYPE_DELIVERED: return v1::RECIPIENT_STATE_DELIVERED;
+    case v1::Event::TYPE_BOUNCED: return v1::RECIPIENT_STATE_BOUNCED;
+    case v1::Event::TYPE_EXPIRED: return v1::RECIPIENT_STATE_EXPIRED;
+    case v1::Event::TYPE_CANCELLED: return v1::RECIPIENT_STATE_CANCELLED;
+    case v1::Event::TYPE_SUPPRESSED: return v1::RECIPIENT_STATE_SUPPRESSED;
+    default: return v1::RECIPIENT_STATE_UNSPECIFIED;
   }
 }
 
 // What the watcher holds.
 class FeedHandle : public EventSubscription {
  public:
-  FeedHandle(EventFeed* feed, std::shared_ptr<EventFeed::Watcher> watcher) : feed_(feed), watcher_(std::move(watcher)) {}
+  FeedHandle(EventFeed* feed, std::shared_ptr<EventFeed::Watcher> watcher)
+      : feed_(feed), watcher_(std::move(watcher)) {}
   ~FeedHandle() override { feed_->Remove(watcher_); }
 
  private:

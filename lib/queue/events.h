@@ -25,7 +25,8 @@ namespace hikyaku::queue {
 
 void SetTime(google::protobuf::Timestamp& out, std::int64_t micros);
 
-// An event of a delivery, without recipients and outcome. Sequence and shard are not stored: the key and the store say them.
+// An event of a delivery, without recipients and outcome. Sequence and shard are not stored: the key and the store say
+// them.
 v1::Event MakeEvent(v1::Event::Type type, const storage::v1::Envelope& envelope, const std::string& domain,
                     std::int64_t now_micros);
 

@@ -8,14 +8,10 @@ namespace {
 
 void Tell(LeaseListener& listener, Notice& notice) {
   switch (notice.kind) {
-    case Notice::kLease:
-      return listener.OnLease({notice.lease, *notice.delivery, std::move(notice.body)});
-    case Notice::kRecorded:
-      return listener.OnRecorded(notice.lease);
-    case Notice::kRevoked:
-      return listener.OnRevoked(notice.lease);
-    case Notice::kClosed:
-      return listener.OnClosed(std::move(notice.why));
+    case Notice::kLease: return listener.OnLease({notice.lease, *notice.delivery, std::move(notice.body)});
+    case Notice::kRecorded: return listener.OnRecorded(notice.lease);
+    case Notice::kRevoked: return listener.OnRevoked(notice.lease);
+    case Notice::kClosed: return listener.OnClosed(std::move(notice.why));
   }
 }
 
@@ -57,7 +53,8 @@ void Leases::Notify(Stream& stream, Notice notice) {
   if (stream.closed) return;
   stream.notices.push_back(std::move(notice));
   if (stream.listed) return;
-  const auto it = std::find_if(streams_.begin(), streams_.end(), [&](const auto& each) { return each.get() == &stream; });
+  const auto it =
+      std::find_if(streams_.begin(), streams_.end(), [&](const auto& each) { return each.get() == &stream; });
   if (it == streams_.end()) return;
   stream.listed = true;
   listed_.push_back(*it);
@@ -75,7 +72,8 @@ std::vector<ItemPtr> Leases::Close(Stream& stream, absl::Status why) {
     if (item->state == ItemState::kLeased) returned.push_back(item);
   }
   stream.leases.clear();
-  streams_.erase(std::find_if(streams_.begin(), streams_.end(), [&](const auto& each) { return each.get() == &stream; }));
+  streams_.erase(
+      std::find_if(streams_.begin(), streams_.end(), [&](const auto& each) { return each.get() == &stream; }));
   return returned;
 }
 

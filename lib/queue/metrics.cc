@@ -20,7 +20,8 @@ std::array<metrics::Gauge*, kPriorityClasses> ByPriority(const std::string& name
 
 constexpr char kDeliveries[] = "hikyaku_queue_deliveries";
 constexpr char kDeliveriesHelp[] =
-    "Deliveries (a message for one domain) by state. Ready and leased ones by priority; priority=\"all\" for the ones on "
+    "Deliveries (a message for one domain) by state. Ready and leased ones by priority; priority=\"all\" for the ones "
+    "on "
     "disk only: scheduled for later, or due and waiting for room in memory.";
 
 }  // namespace
@@ -62,8 +63,8 @@ Metrics::Metrics(const std::string& shard)
                                           metrics::AgeBuckets(), {{"shard", shard}})),
       recipients_queued(DeclareGauge("hikyaku_queue_queued_recipients", "Recipients that are not in a terminal state.",
                                      {{"shard", shard}})),
-      scheduled(DeclareGauge(kDeliveries, kDeliveriesHelp,
-                             {{"shard", shard}, {"state", "scheduled"}, {"priority", "all"}})),
+      scheduled(
+          DeclareGauge(kDeliveries, kDeliveriesHelp, {{"shard", shard}, {"state", "scheduled"}, {"priority", "all"}})),
       gate_closed(DeclareGauge("hikyaku_queue_gate_closed", "1 while new mail is refused; /readyz says why.",
                                {{"shard", shard}})),
       free_disk(DeclareGauge("hikyaku_queue_free_disk_bytes", "Free room on the file system of the queue.",

@@ -1,5 +1,6 @@
 // What a shard counts. Recipients are counted when the commit that changes them is on disk, so that
-// accepted = delivered + bounced + expired + cancelled + suppressed + queued holds at every scrape but for commits in flight.
+// accepted = delivered + bounced + expired + cancelled + suppressed + queued holds at every scrape but for commits in
+// flight.
 //
 // Threading: safe from every thread.
 #ifndef HIKYAKU_LIB_QUEUE_METRICS_H_

@@ -51,8 +51,8 @@ class FlushOperation : public Operation {
     flushed_ += changed_;
     if (changed_ > 0) engine_.LowerNextDue(now_);
     if (!next_.empty()) {
-      return engine_.committer.Push(std::make_unique<FlushOperation>(
-          engine_, std::move(domain_), std::move(id_), std::move(next_), flushed_, std::move(done_)));
+      return engine_.committer.Push(std::make_unique<FlushOperation>(engine_, std::move(domain_), std::move(id_),
+                                                                     std::move(next_), flushed_, std::move(done_)));
     }
     engine_.Poll();
     v1::FlushResponse response;
@@ -214,7 +214,8 @@ class SuspendOperation : public Operation {
 
 std::unique_ptr<Operation> MakeFlush(Engine& engine, const v1::FlushRequest& request, Done<v1::FlushResponse> done) {
   std::string id;
-  if (const auto parsed = MessageId::FromText(request.message_id()); parsed.has_value()) id = std::string(parsed->bytes());
+  if (const auto parsed = MessageId::FromText(request.message_id()); parsed.has_value())
+    id = std::string(parsed->bytes());
   return std::make_unique<FlushOperation>(engine, absl::AsciiStrToLower(request.domain()), std::move(id), "", 0,
                                           std::move(done));
 }

@@ -17,8 +17,8 @@ namespace hikyaku::queue {
 
 // The defaults are those of the configuration's `queue` section (proto/hikyaku/v1/config.proto).
 struct Options {
-  std::string data_dir;      // The store is in its folder `queue`. Both are made if missing.
-  std::string name = "q0";   // As in `queue.shards`; a folder belongs to one name for ever.
+  std::string data_dir;     // The store is in its folder `queue`. Both are made if missing.
+  std::string name = "q0";  // As in `queue.shards`; a folder belongs to one name for ever.
   absl::Duration lifetime = absl::Hours(5 * 24);
   RetryPolicy retry;
   std::uint32_t domain_concurrency = 20;
@@ -31,7 +31,7 @@ struct Options {
   std::uint32_t domain_window = 1'000;
   std::uint64_t write_buffer = std::uint64_t{32} << 20;
   std::uint64_t block_cache = std::uint64_t{64} << 20;
-  std::uint64_t memory_limit = 0;                           // Of the process; more closes the gate. 0: none.
+  std::uint64_t memory_limit = 0;                          // Of the process; more closes the gate. 0: none.
   std::uint64_t pending_bytes = std::uint64_t{256} << 20;  // Bodies that wait for their commit.
 
   // Doors for tests; empty: the real ones.

@@ -63,7 +63,8 @@ bool HasHeader(View& view, absl::string_view id, absl::string_view header) {
   for (; trace->Valid(); trace->Next()) {
     const auto stored = view.Get(Family::kEvent, trace->key().substr(prefix.size()));
     v1::Event event;
-    if (stored.ok() && stored->has_value() && event.ParseFromString(**stored)) return event.message_id_header() == header;
+    if (stored.ok() && stored->has_value() && event.ParseFromString(**stored))
+      return event.message_id_header() == header;
   }
   return false;
 }

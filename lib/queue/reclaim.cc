@@ -32,7 +32,8 @@ void Reclaimer::Reclaim(std::uint64_t ended) {
   const std::int64_t start = engine_.NowMicros();
   const absl::Status done = engine_.store->Reclaim(&stop_);
   const std::int64_t took = engine_.NowMicros() - start;
-  log::Info("disk_reclaimed", {{"shard", engine_.options.name}, {"ended", ended}, {"ms", took / 1000}, {"result", done}});
+  log::Info("disk_reclaimed",
+            {{"shard", engine_.options.name}, {"ended", ended}, {"ms", took / 1000}, {"result", done}});
   next_ = start + took + std::max(kPause, took * kPauseFactor);
   busy_ = false;
 }

@@ -1,5 +1,5 @@
-// Makes room while the disk is short: a body that was deleted keeps its place until compaction drops the file that holds it,
-// and when no new mail may come in nothing else makes RocksDB compact.
+// Makes room while the disk is short: a body that was deleted keeps its place until compaction drops the file that
+// holds it, and when no new mail may come in nothing else makes RocksDB compact.
 //
 // Threading: Tick and Stop from one thread at a time; the work is done on the engine's askers.
 #ifndef HIKYAKU_LIB_QUEUE_RECLAIM_H_
@@ -29,8 +29,9 @@ class Reclaimer {
   Engine& engine_;
   std::atomic<bool> stop_{false};
   std::atomic<bool> busy_{false};
-  std::atomic<std::int64_t> next_{0};    // Not before this time.
-  std::optional<std::uint64_t> ended_;  // Recipients that had ended when it was done last; nothing ends: no new garbage.
+  std::atomic<std::int64_t> next_{0};  // Not before this time.
+  std::optional<std::uint64_t>
+      ended_;  // Recipients that had ended when it was done last; nothing ends: no new garbage.
 };
 
 }  // namespace hikyaku::queue

@@ -101,8 +101,8 @@ void Retention::DropEvents(std::int64_t now_micros) {
   engine_.committer.Push(std::make_unique<EventsOperation>(*this, end, std::max<std::int64_t>(trace, 0)));
 }
 
-// The first event that is not older; 0: all are old enough to stay, or none is there. Times grow with sequences, but for
-// a clock that was set back.
+// The first event that is not older; 0: all are old enough to stay, or none is there. Times grow with sequences, but
+// for a clock that was set back.
 std::uint64_t Retention::FirstSince(std::int64_t micros) const {
   const auto cursor = engine_.store->Scan(Family::kEvent, "", "");
   const std::uint64_t end = engine_.committer.counters().next_sequence();

@@ -28,10 +28,10 @@ class Retention {
   void DropEvents(std::int64_t now_micros);
 
   Engine& engine_;
-  std::int64_t next_events_ = 0;     // When to look at events again.
-  std::int64_t next_keys_ = 0;       // When to begin another round over the keys.
-  std::atomic<bool> busy_{false};    // A step over the keys is on its way.
-  std::string key_from_;             // Where it goes on; of the committer's thread while busy.
+  std::int64_t next_events_ = 0;   // When to look at events again.
+  std::int64_t next_keys_ = 0;     // When to begin another round over the keys.
+  std::atomic<bool> busy_{false};  // A step over the keys is on its way.
+  std::string key_from_;           // Where it goes on; of the committer's thread while busy.
   // Of the committer's thread: what is gone already.
   std::uint64_t dropped_ = 0;
   std::uint32_t dropped_day_ = 0;

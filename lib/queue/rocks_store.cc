@@ -90,8 +90,8 @@ class Watch : public rocksdb::EventListener {
   std::atomic<int> stopped_{0};  // Families that are stopped.
 };
 
-// RocksDB's warnings, as lines of our log. Its own log file would be on the disk that has failed, and Debian's RocksDB, built
-// with assertions, aborts at the second line that it cannot write.
+// RocksDB's warnings, as lines of our log. Its own log file would be on the disk that has failed, and Debian's RocksDB,
+// built with assertions, aborts at the second line that it cannot write.
 class InfoLog : public rocksdb::Logger {
  public:
   InfoLog() : rocksdb::Logger(rocksdb::InfoLogLevel::WARN_LEVEL) {}
@@ -149,9 +149,9 @@ rocksdb::ColumnFamilyOptions FamilyOptions(Family family, const RocksOptions& op
   table.cache_index_and_filter_blocks = true;  // So that memory does not grow with the number of files.
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   table.format_version = 5;
-  // Keys of these come nearly sorted by time: an insert begins where the last one ended instead of at the top of the skip
-  // list. Not for families that use DeleteRange: RocksDB 7.8 keeps range deletions in a second skip list, and would take
-  // the place in the one for a place in the other.
+  // Keys of these come nearly sorted by time: an insert begins where the last one ended instead of at the top of the
+  // skip list. Not for families that use DeleteRange: RocksDB 7.8 keeps range deletions in a second skip list, and
+  // would take the place in the one for a place in the other.
   if (family == Family::kBody || family == Family::kDelivery || family == Family::kDue) {
     cf.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(4));
   }
@@ -329,18 +329,17 @@ absl::Status RocksStore::Open() {
   rocksdb::DB* db = nullptr;
   watch_->Reset();
   const rocksdb::Status status =
-      options_.read_only
-          ? rocksdb::DB::OpenForReadOnly(db_options, options_.dir, families, &open->handles, &db)
-          : rocksdb::DB::Open(db_options, options_.dir, families, &open->handles, &db);
+      options_.read_only ? rocksdb::DB::OpenForReadOnly(db_options, options_.dir, families, &open->handles, &db)
+                         : rocksdb::DB::Open(db_options, options_.dir, families, &open->handles, &db);
   if (!status.ok()) {
     const std::string text = status.ToString();
     if (absl::StrContains(text, "While lock file") || absl::StrContains(text, "lock hold by")) {
       return absl::FailedPreconditionError(absl::StrCat(options_.dir, " is open in another process (", text, ")"));
     }
     if (status.IsCorruption()) {
-      return absl::DataLossError(absl::StrCat(
-          options_.dir, " is damaged, and starting would lose accepted mail: ", text,
-          ". Nothing was changed. Restore the folder, or move it away to start empty."));
+      return absl::DataLossError(
+          absl::StrCat(options_.dir, " is damaged, and starting would lose accepted mail: ", text,
+                       ". Nothing was changed. Restore the folder, or move it away to start empty."));
     }
     return ToStatus(status, absl::StrCat("open ", options_.dir));
   }
@@ -384,7 +383,8 @@ absl::Status RocksStore::Release() {
     db_ = nullptr;
   }
   if (old == nullptr) return absl::OkStatus();
-  for (const absl::Time end = absl::Now() + kReadersMayTake; old.use_count() > 1; absl::SleepFor(absl::Milliseconds(5))) {
+  for (const absl::Time end = absl::Now() + kReadersMayTake; old.use_count() > 1;
+       absl::SleepFor(absl::Milliseconds(5))) {
     if (absl::Now() < end) continue;
     absl::MutexLock lock(&mu_);
     db_ = std::move(old);
@@ -421,12 +421,14 @@ absl::Status ProbeFolder(const std::string& dir) {
   if (error) return absl::PermissionDeniedError(absl::StrCat("cannot make ", dir, ": ", error.message()));
   const std::string probe = dir + "/.probe";
   std::FILE* file = std::fopen(probe.c_str(), "w");
-  if (file == nullptr) return absl::PermissionDeniedError(absl::StrCat("cannot write in ", dir, ": ", std::strerror(errno)));
+  if (file == nullptr)
+    return absl::PermissionDeniedError(absl::StrCat("cannot write in ", dir, ": ", std::strerror(errno)));
   std::fclose(file);
   ::unlink(probe.c_str());
   for (const auto& entry : std::filesystem::directory_iterator(dir, error)) {
     if (entry.is_regular_file(error) && ::access(entry.path().c_str(), R_OK | W_OK) != 0) {
-      return absl::PermissionDeniedError(absl::StrCat("cannot write ", entry.path().string(), ": ", std::strerror(errno)));
+      return absl::PermissionDeniedError(
+          absl::StrCat("cannot write ", entry.path().string(), ": ", std::strerror(errno)));
     }
   }
   return absl::OkStatus();

@@ -18,13 +18,16 @@ constexpr std::array<std::uint64_t, kPriorityClasses> kShares = {4, 3, 2};
 constexpr std::uint64_t kCostStep = 256 << 10;
 constexpr int kMaxCost = 16;
 
-int Cost(const Item& item) { return 1 + static_cast<int>(std::min<std::uint64_t>(item.size / kCostStep, kMaxCost - 1)); }
+int Cost(const Item& item) {
+  return 1 + static_cast<int>(std::min<std::uint64_t>(item.size / kCostStep, kMaxCost - 1));
+}
 
 // The window may be overdrawn by domains that hold next to nothing, up to this many times.
 constexpr std::uint32_t kOverdraft = 4;
 
 // Surplus round robin, a form of deficit round robin that needs no look at the next item: whoever has credit is served
-// and pays afterwards; whoever has none waits a round for it. Ends, because each visit adds 1 to a debt of at most kMaxCost.
+// and pays afterwards; whoever has none waits a round for it. Ends, because each visit adds 1 to a debt of at most
+// kMaxCost.
 template <typename T>
 T* Turn(std::list<T*>& ring) {
   while (ring.front()->deficit < 0) {

@@ -1,12 +1,12 @@
 // Which delivery is next: fair between priorities, tenants and domains, within the limits of each domain.
 //
 // Order: priority classes by smooth weighted round robin, so that high goes first but bulk never starves; then the
-// tenants of the class; then the domains of the tenant; both by deficit round robin, in which a large message counts for
-// more. Within a domain: first in, first out. A domain that is at its limit or suspended stands in no ring: it costs the
-// others nothing.
+// tenants of the class; then the domains of the tenant; both by deficit round robin, in which a large message counts
+// for more. Within a domain: first in, first out. A domain that is at its limit or suspended stands in no ring: it
+// costs the others nothing.
 //
-// Memory: this holds deliveries that are due, and of them a bounded number; HasRoom() says whether one more may come in.
-// What has no room is parked on disk, by domain, and refilled when the domain runs low: NeedsRefill().
+// Memory: this holds deliveries that are due, and of them a bounded number; HasRoom() says whether one more may come
+// in. What has no room is parked on disk, by domain, and refilled when the domain runs low: NeedsRefill().
 //
 // Threading: none of its own; the engine's mutex guards it.
 #ifndef HIKYAKU_LIB_QUEUE_SCHEDULE_H_
@@ -53,8 +53,8 @@ struct Tenant {
 // What the shard keeps of a domain that has mail here.
 struct Domain {
   std::string name;
-  std::uint64_t open = 0;    // Deliveries on disk, in any state.
-  std::uint32_t held = 0;    // In memory, in any state.
+  std::uint64_t open = 0;                               // Deliveries on disk, in any state.
+  std::uint32_t held = 0;                               // In memory, in any state.
   std::array<std::uint32_t, kPriorityClasses> ready{};  // In memory, kReady.
   std::uint32_t active = 0;  // With workers, or their verdicts on the way to disk: what the limit counts.
   bool suspended = false;
@@ -72,7 +72,7 @@ struct Domain {
 
 struct ScheduleLimits {
   std::uint32_t domain_concurrency = 20;
-  std::uint32_t window = 50'000;       // Items in memory, softly.
+  std::uint32_t window = 50'000;        // Items in memory, softly.
   std::uint32_t domain_window = 1'000;  // Of them for one domain.
 };
 
@@ -92,8 +92,8 @@ class Schedule {
   // Whether one more delivery of the domain and class may be held in memory. False while older ones of the class are
   // parked, so that order is kept, and while the domain is suspended.
   bool HasRoom(const Domain& domain, int priority_class) const;
-  // How many more `domain` may hold of the class now; ignores that older ones are parked. The higher classes have room that
-  // a backlog of lower ones cannot take.
+  // How many more `domain` may hold of the class now; ignores that older ones are parked. The higher classes have room
+  // that a backlog of lower ones cannot take.
   std::uint32_t Room(const Domain& domain, int priority_class) const;
 
   // Takes an item into memory, or out; counts only.

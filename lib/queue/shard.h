@@ -97,12 +97,12 @@ class Shard {
   // Makes the message durable: `done` gets a value only after the sync.
   //
   // Errors, and what the caller does next:
-  //   kResourceExhausted   Disk, inodes or memory short.        452 4.3.1, or RESOURCE_EXHAUSTED. Not another shard's fault.
-  //   kUnavailable         Stopping, not reached, gate closed.   Nothing was written: try the next shard in order.
-  //   kDeadlineExceeded    No answer in time.                    It may be written: only the same id again, at this shard.
-  //   kAlreadyExists       Key used for another content.         Tell the client.
-  //   kAborted             Key reserved by Claim, not finished.  Claim, then enqueue under the reserved id.
-  //   kInvalidArgument     Our own front-end broke the format.   Report; do not repeat.
+  //   kResourceExhausted   Disk, inodes or memory short.        452 4.3.1, or RESOURCE_EXHAUSTED. Not another shard's
+  //   fault. kUnavailable         Stopping, not reached, gate closed.   Nothing was written: try the next shard in
+  //   order. kDeadlineExceeded    No answer in time.                    It may be written: only the same id again, at
+  //   this shard. kAlreadyExists       Key used for another content.         Tell the client. kAborted             Key
+  //   reserved by Claim, not finished.  Claim, then enqueue under the reserved id. kInvalidArgument     Our own
+  //   front-end broke the format.   Report; do not repeat.
   virtual void Enqueue(internal::v1::EnqueueRequest request, Done<internal::v1::EnqueueResponse> done) = 0;
 
   // Reserves a message id under an idempotency key, durably. Errors as Enqueue's.
@@ -126,7 +126,8 @@ class Shard {
   virtual void Purge(v1::PurgeRequest request, Done<v1::PurgeResponse> done) = 0;
   virtual void CheckQueue(Done<v1::CheckQueueResponse> done) = 0;
 
-  // Empty: new mail is taken. Otherwise the reason for /readyz ("disk: 512MiB free, 1GiB wanted"). Costs nothing: no I/O.
+  // Empty: new mail is taken. Otherwise the reason for /readyz ("disk: 512MiB free, 1GiB wanted"). Costs nothing: no
+  // I/O.
   virtual std::string NotReady() const = 0;
 };
 

@@ -103,15 +103,14 @@ void VerdictOperation::Judge(const storage::v1::Recipient& recipient, v1::Outcom
     case v1::Outcome::KIND_PERMANENT:
       ++tally_.bounced;
       return AddEvent(v1::Event::TYPE_BOUNCED, recipient.address(), outcome);
-    default:
-      break;
+    default: break;
   }
   if (now_ >= item_->expire) {
     ++tally_.expired;
     outcome.set_enhanced_code("4.4.7");
     outcome.set_bounce_class("MessageExpired");
-    outcome.set_text(absl::StrCat("expired after ", rest_.attempts(), " attempts; the last error was: ",
-                                  outcome.text().substr(0, 900)));
+    outcome.set_text(absl::StrCat("expired after ", rest_.attempts(),
+                                  " attempts; the last error was: ", outcome.text().substr(0, 900)));
     return AddEvent(v1::Event::TYPE_EXPIRED, recipient.address(), outcome);
   }
   ++tally_.deferred;

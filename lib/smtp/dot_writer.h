@@ -27,8 +27,8 @@ class DotWriter {
   DotWriter() = default;
   DotWriter(absl::string_view head, absl::string_view body, Mode mode);
 
-  // The end of the content goes out by a Next of its own: its last CRLF, and the dot where there is one. Before the first
-  // Next.
+  // The end of the content goes out by a Next of its own: its last CRLF, and the dot where there is one. Before the
+  // first Next.
   void HoldEnd();
 
   // Octets that kRaw writes: the size for BDAT.

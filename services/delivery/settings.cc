@@ -93,8 +93,7 @@ absl::StatusOr<Network> NetworkFrom(const v1::Config& config) {
   }
   std::vector<RouteRow> rows;
   for (const v1::Route& route : config.delivery().routes()) rows.push_back({route.domain(), route.to()});
-  ASSIGN_OR_RETURN(RouteTable routes,
-                   RouteTable::Create(rows, static_cast<std::uint16_t>(config.delivery().port())));
+  ASSIGN_OR_RETURN(RouteTable routes, RouteTable::Create(rows, static_cast<std::uint16_t>(config.delivery().port())));
   net::EgressGuard guard(std::move(allowed));
   auto dialer = std::make_shared<net::TcpDialer>(guard, OwnEndpoints(config));
   return Network{std::move(routes), std::move(guard), std::move(dialer)};

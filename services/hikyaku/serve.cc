@@ -1,5 +1,6 @@
 #include "services/hikyaku/serve.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -42,6 +43,13 @@ void RaiseDescriptorLimit() {
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// Large messages go back to the system as soon as they are done with (glibc would raise this bound after the first of
+// them), and few arenas keep few freed pages: memory follows what is in flight, not what once was.
+void BoundMalloc() {
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
+  mallopt(M_ARENA_MAX, 4);
 }
 
 log::Level LevelFrom(v1::Log::Level level) {
@@ -87,6 +95,7 @@ int Serve(const ServeFlags& flags) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   RaiseDescriptorLimit();
+  BoundMalloc();
 
   const auto loaded = config::LoadEffectiveConfig(flags.config_path, flags.role);
   if (!loaded.ok()) return Complain(loaded.status(), kWrongUse);

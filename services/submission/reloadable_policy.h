@@ -27,8 +27,8 @@ class ReloadablePolicy : public RecipientPolicy {
     return policy->Refuse(recipient);
   }
 
-  // Address literals are open where delivery.allow_ranges or a route for the literal itself says so. kInvalidArgument names
-  // a range that does not parse; the old policy stays.
+  // Address literals are open where delivery.allow_ranges or a route for the literal itself says so. kInvalidArgument
+  // names a range that does not parse; the old policy stays.
   absl::Status Load(const v1::Config& config);
 
  private:

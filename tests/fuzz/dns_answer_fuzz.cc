@@ -6,6 +6,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace hikyaku::dns;
   const absl::string_view message(reinterpret_cast<const char*>(data), size);
-  for (RecordType type : {RecordType::kMx, RecordType::kA, RecordType::kTxt}) (void)ParseResponse(message, "a.test", type);
+  for (RecordType type : {RecordType::kMx, RecordType::kA, RecordType::kTxt})
+    (void)ParseResponse(message, "a.test", type);
   return 0;
 }

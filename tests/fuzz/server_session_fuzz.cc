@@ -1,5 +1,5 @@
-// A whole server session: whatever a client sends, in whatever pieces, no message holds a bare CR or LF, nobody relays who may
-// not, and the same bytes in other pieces give the same answers.
+// A whole server session: whatever a client sends, in whatever pieces, no message holds a bare CR or LF, nobody relays
+// who may not, and the same bytes in other pieces give the same answers.
 #include <cstdint>
 #include <string>
 

@@ -25,7 +25,11 @@ INSTANTIATE_TEST_SUITE_P(HostileText, EscapeJsonTest,
                              {"EscapeDrivesNoTerminal", "\x1b[2J", "\\u001b[2J"},
                              {"C1ControlDrivesNoTerminal", "\xc2\x9b", "\\u009b"},
                              {"NulIsNoEnd", std::string("a\0b", 3), "a\\u0000b"},
-                             {"Utf8Stays", "b\xc3\xbc" "cher", "b\xc3\xbc" "cher"},
+                             {"Utf8Stays",
+                              "b\xc3\xbc"
+                              "cher",
+                              "b\xc3\xbc"
+                              "cher"},
                              {"BrokenUtf8IsEscaped", "\xff\xc3", "\\u00ff\\u00c3"},
                              {"LineSeparatorIsEscaped", "\xe2\x80\xa8", "\\u2028"},
                          }),

@@ -24,8 +24,8 @@ TEST_P(GoodDuration, ReadsAndReadsBack) {
 INSTANTIATE_TEST_SUITE_P(Units, GoodDuration,
                          testing::Values(DurationCase{"0", absl::ZeroDuration()}, DurationCase{"5s", absl::Seconds(5)},
                                          DurationCase{"250ms", absl::Milliseconds(250)},
-                                         DurationCase{"1h30m", absl::Minutes(90)},
-                                         DurationCase{"5d", absl::Hours(120)}, DurationCase{"2w", absl::Hours(336)}));
+                                         DurationCase{"1h30m", absl::Minutes(90)}, DurationCase{"5d", absl::Hours(120)},
+                                         DurationCase{"2w", absl::Hours(336)}));
 
 class BadDuration : public testing::TestWithParam<const char*> {};
 

@@ -361,9 +361,9 @@ TEST_F(AttemptTest, SmtpUtf8IsNeededAndMissing) {
 
 TEST_F(AttemptTest, UnicodeRecipientBouncesAloneWhereSmtpUtf8IsMissing) {
   auto mx1 = Mx1({"8BITMIME"});
-  EXPECT_EQ(Verdicts(MakeLease("d.test", {"\u00fc@d.test", "b@d.test"})),
-            (Strings{"permanent 5.6.7 the message needs SMTPUTF8, which the host does not offer",
-                     "delivered 250 2.0.0 ok"}));
+  EXPECT_EQ(
+      Verdicts(MakeLease("d.test", {"\u00fc@d.test", "b@d.test"})),
+      (Strings{"permanent 5.6.7 the message needs SMTPUTF8, which the host does not offer", "delivered 250 2.0.0 ok"}));
   EXPECT_EQ(mx1->Count("RCPT"), 1);
 }
 

@@ -16,7 +16,8 @@ namespace {
 
 constexpr absl::Duration kLong = absl::Seconds(30);
 
-// Dialogue to the body, of which it takes 40 times 1 KiB each 10 ms, then the rest at once; goes when nothing more comes.
+// Dialogue to the body, of which it takes 40 times 1 KiB each 10 ms, then the rest at once; goes when nothing more
+// comes.
 awaitable<void> TakeSlowly(std::unique_ptr<net::MemoryStream> stream) {
   char buffer[1024];
   const std::vector<std::string> replies{"220 x\r\n", "250 x\r\n", "250 a\r\n", "250 b\r\n", "354 c\r\n"};

@@ -26,9 +26,8 @@ class FakePeer {
 
   // Commands that begin with `prefix` ("", the greeting, is one; "." the end of the body) are answered by the replies
   // in turn, the last one again and again. A reply "close" closes without a word, "hang" is silence for ever, "default"
-  // as without a rule; one that begins with "slowly " comes after 100 ms, with "drip " an octet each 10 ms, one that ends in "|close" closes
-  // after it; what follows "|then " comes a moment later.
-  // Later rules come first.
+  // as without a rule; one that begins with "slowly " comes after 100 ms, with "drip " an octet each 10 ms, one that
+  // ends in "|close" closes after it; what follows "|then " comes a moment later. Later rules come first.
   void On(const std::string& prefix, std::vector<std::string> replies);
 
   // Called for each command before its answer.

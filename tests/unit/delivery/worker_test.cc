@@ -39,8 +39,7 @@ class WorkerTest : public testing::Test {
 
   Worker& Start(std::vector<queue::Shard*> shards) {
     Network network{RouteTable(25), net::EgressGuard(), dialer_};
-    worker_ =
-        std::make_unique<Worker>(options_, std::move(shards), std::move(network), pool_, resolver_, *clock_);
+    worker_ = std::make_unique<Worker>(options_, std::move(shards), std::move(network), pool_, resolver_, *clock_);
     return *worker_;
   }
 

@@ -82,7 +82,8 @@ TEST_F(FaultTest, ExpiryAndPurgeAreUndoneByAFailedCommit) {
   faults_->next_write = Faults::kLost;
   v1::PurgeRequest purge;
   purge.set_domain("x.test");
-  const auto failed = Await<v1::PurgeResponse>([&](Done<v1::PurgeResponse> done) { shard_->Purge(purge, std::move(done)); });
+  const auto failed =
+      Await<v1::PurgeResponse>([&](Done<v1::PurgeResponse> done) { shard_->Purge(purge, std::move(done)); });
   EXPECT_FALSE(failed.ok());
   Worker worker(*shard_, 5);
   worker.Report(worker.Next(), {Delivered()});
@@ -147,7 +148,9 @@ TEST_F(CheckerTest, SeesADeliveryWithoutDeadline) {
   EXPECT_NE(Problems().find("delivery without a next deadline"), std::string::npos) << Problems();
 }
 TEST_F(CheckerTest, SeesADeadlineWithoutDelivery) {
-  Damage([&](Store&, Batch& batch) { batch.Put(Family::kDue, keys::Due(1, keys::Delivery(std::string(16, 'z'), "y")), ""); });
+  Damage([&](Store&, Batch& batch) {
+    batch.Put(Family::kDue, keys::Due(1, keys::Delivery(std::string(16, 'z'), "y")), "");
+  });
   EXPECT_NE(Problems().find("due entry without a delivery"), std::string::npos) << Problems();
 }
 TEST_F(CheckerTest, SeesTwoDeadlinesOfOneDelivery) {

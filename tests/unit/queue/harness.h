@@ -173,7 +173,8 @@ class ShardTest : public testing::Test {
   std::int64_t Now() const { return absl::ToUnixMicros(clock_.Now()); }
 
   // A message for `recipients` ("user@domain", of any number of domains).
-  EnqueueRequest Mail(const std::vector<std::string>& recipients, const std::string& body = "Subject: x\r\n\r\nhello\r\n") {
+  EnqueueRequest Mail(const std::vector<std::string>& recipients,
+                      const std::string& body = "Subject: x\r\n\r\nhello\r\n") {
     EnqueueRequest request;
     storage::v1::Envelope& envelope = *request.mutable_envelope();
     envelope.set_message_id(std::string(MessageId::Generate(clock_.Now()).bytes()));
@@ -197,7 +198,8 @@ class ShardTest : public testing::Test {
   }
 
   absl::StatusOr<EnqueueResponse> Enqueue(EnqueueRequest request) {
-    return Await<EnqueueResponse>([&](Done<EnqueueResponse> done) { shard_->Enqueue(std::move(request), std::move(done)); });
+    return Await<EnqueueResponse>(
+        [&](Done<EnqueueResponse> done) { shard_->Enqueue(std::move(request), std::move(done)); });
   }
   std::string Accept(EnqueueRequest request) {
     const std::string id = MessageId::FromBytes(request.envelope().message_id())->text();

@@ -1,11 +1,9 @@
 #include "lib/queue/local_shard.h"
 
-
 #include <filesystem>
 #include <thread>
 
 #include "lib/base/random.h"
-
 #include "tests/unit/queue/harness.h"
 
 namespace hikyaku::queue {
@@ -405,14 +403,18 @@ TEST_F(Restart, SuspensionSurvives) {
   Open();
   v1::SuspendRequest suspend;
   suspend.set_domain("x.test");
-  Await<v1::SuspendResponse>([&](Done<v1::SuspendResponse> done) { shard_->Suspend(suspend, std::move(done)); }).IgnoreError();
+  Await<v1::SuspendResponse>([&](Done<v1::SuspendResponse> done) {
+    shard_->Suspend(suspend, std::move(done));
+  }).IgnoreError();
   Accept(Mail({"a@x.test"}));
   Reopen();
   Worker worker(*shard_, 5);
   EXPECT_TRUE(worker.NoneComes());
   v1::ResumeRequest resume;
   resume.set_domain("x.test");
-  Await<v1::ResumeResponse>([&](Done<v1::ResumeResponse> done) { shard_->Resume(resume, std::move(done)); }).IgnoreError();
+  Await<v1::ResumeResponse>([&](Done<v1::ResumeResponse> done) {
+    shard_->Resume(resume, std::move(done));
+  }).IgnoreError();
   worker.Report(worker.Next(), {Delivered()});
   ExpectSound();
 }

@@ -24,14 +24,16 @@ class OperatorTest : public ShardTest {
     v1::FlushRequest request;
     request.set_domain(domain);
     request.set_message_id(id);
-    const auto answer = Await<v1::FlushResponse>([&](Done<v1::FlushResponse> done) { shard_->Flush(request, std::move(done)); });
+    const auto answer =
+        Await<v1::FlushResponse>([&](Done<v1::FlushResponse> done) { shard_->Flush(request, std::move(done)); });
     EXPECT_TRUE(answer.ok());
     return answer->flushed();
   }
   std::uint64_t PurgeNow(const std::string& domain) {
     v1::PurgeRequest request;
     request.set_domain(domain);
-    const auto answer = Await<v1::PurgeResponse>([&](Done<v1::PurgeResponse> done) { shard_->Purge(request, std::move(done)); });
+    const auto answer =
+        Await<v1::PurgeResponse>([&](Done<v1::PurgeResponse> done) { shard_->Purge(request, std::move(done)); });
     EXPECT_TRUE(answer.ok()) << answer.status();
     return answer->purged();
   }
@@ -45,7 +47,8 @@ class OperatorTest : public ShardTest {
   v1::ListQueuesResponse Queues(const std::string& domain = "") {
     v1::ListQueuesRequest request;
     request.set_domain(domain);
-    return *Await<v1::ListQueuesResponse>([&](Done<v1::ListQueuesResponse> done) { shard_->ListQueues(request, std::move(done)); });
+    return *Await<v1::ListQueuesResponse>(
+        [&](Done<v1::ListQueuesResponse> done) { shard_->ListQueues(request, std::move(done)); });
   }
   v1::ListDeliveriesResponse Deliveries(const std::string& domain, int limit = 0) {
     v1::ListDeliveriesRequest request;

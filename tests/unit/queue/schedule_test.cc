@@ -134,7 +134,7 @@ TEST_F(ScheduleTest, WindowIsBoundedButEveryDomainGetsALittle) {
   };
   EXPECT_EQ(fill("a"), 10);
   EXPECT_EQ(fill("b"), 10);
-  EXPECT_EQ(fill("c"), 4);  // The window is full: just enough for its workers.
+  EXPECT_EQ(fill("c"), 4);     // The window is full: just enough for its workers.
   EXPECT_EQ(fill("a", 1), 5);  // A backlog of bulk mail leaves room for the others.
   EXPECT_EQ(fill("a", 0), 5);
   for (int i = 0; i < 100; ++i) fill(absl::StrCat("d", i));
