@@ -16,6 +16,8 @@ constexpr int kPollEntries = 1000;
 constexpr int kRefillDomains = 16;
 constexpr std::uint32_t kRefillEntries = 256;  // Of one domain.
 
+constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
+
 class PollOperation : public Operation {
  public:
   explicit PollOperation(Engine& engine) : engine_(engine) {}
@@ -43,6 +45,7 @@ class PollOperation : public Operation {
   void Finish(const absl::Status& status) override {
     FinishEndings(engine_, endings_, v1::Event::TYPE_EXPIRED, status.ok());
     if (!status.ok()) engine_.LowerNextDue(began_);
+    engine_.LowerNextDue(first_end_);
     engine_.polling = false;
     if (status.ok() && more_) engine_.Poll();
   }
@@ -69,6 +72,7 @@ class PollOperation : public Operation {
       return;
     }
     batch.Delete(Family::kDue, key);
+    first_end_ = std::min(first_end_, EndMicros(entry));
     PutParked(batch, delivery_key, std::move(entry), parts->micros);
     engine_.schedule.NoteParked(
         domain, priority_class,
@@ -84,12 +88,13 @@ class PollOperation : public Operation {
   void SeekFuture() {
     const auto cursor = engine_.store->Scan(Family::kDue, keys::Due(now_ + 1, ""), "");
     if (cursor == nullptr || !cursor->status().ok()) return;
-    Continue(cursor->Valid() ? std::string(cursor->key()) : keys::Due(std::numeric_limits<std::int64_t>::max(), ""));
+    Continue(cursor->Valid() ? std::string(cursor->key()) : keys::Due(kNever, ""));
   }
 
   Engine& engine_;
   std::int64_t now_ = 0;
-  std::int64_t began_ = 0;
+  std::int64_t began_ = kNever;      // Where a failure sends us back to: nowhere, if Apply never ran.
+  std::int64_t first_end_ = kNever;  // Of what was parked here: SeekFuture could not see it yet.
   bool more_ = false;
   std::vector<Ending> endings_;
 };

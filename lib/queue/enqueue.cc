@@ -275,6 +275,9 @@ void EnqueueOperation::Finish(const absl::Status& status) {
   }
   if (!status.ok()) return Answer(status);
   if (due_ > now_) engine_.LowerNextDue(due_);
+  for (const Part& part : parts_) {
+    if (part.written && part.parked) engine_.LowerNextDue(EndMicros(part.entry));
+  }
   Answer(std::move(answer_));
 }
 

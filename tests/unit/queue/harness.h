@@ -208,6 +208,14 @@ class ShardTest : public testing::Test {
     return id;
   }
 
+  void SuspendDomain(const std::string& domain) {
+    v1::SuspendRequest request;
+    request.set_domain(domain);
+    ASSERT_TRUE(Await<v1::SuspendResponse>([&](Done<v1::SuspendResponse> done) {
+                  shard_->Suspend(request, std::move(done));
+                }).ok());
+  }
+
   v1::ShardCheck Check() {
     const auto checked =
         Await<v1::CheckQueueResponse>([&](Done<v1::CheckQueueResponse> done) { shard_->CheckQueue(std::move(done)); });

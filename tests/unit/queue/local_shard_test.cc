@@ -313,6 +313,34 @@ TEST_F(Expiry, ReadyMailOfASuspendedDomainEnds) {
   ExpectSound();
 }
 
+// Parked when nothing else is due: its end must be polled all the same.
+TEST_F(Expiry, ParkedMailOfAnIdleShardEnds) {
+  Open();
+  SuspendDomain("x.test");
+  absl::SleepFor(absl::Milliseconds(200));  // The first poll finds nothing, and would never come again.
+  EnqueueRequest mail = Mail({"a@x.test"});
+  mail.mutable_envelope()->set_expire_micros(Now() + 60'000'000);
+  const std::string id = Accept(std::move(mail));
+  clock_.Advance(absl::Minutes(2));
+  EXPECT_TRUE(Eventually([&] { return Trace(id) == "AE"; }, absl::Seconds(5))) << Trace(id);
+  ExpectSound();
+}
+
+// Parked by the poll itself, when its time came.
+TEST_F(Expiry, ScheduledMailThatIsParkedEnds) {
+  Open();
+  SuspendDomain("x.test");
+  EnqueueRequest mail = Mail({"a@x.test"});
+  mail.set_due_micros(Now() + 60'000'000);
+  mail.mutable_envelope()->set_expire_micros(Now() + 120'000'000);
+  const std::string id = Accept(std::move(mail));
+  clock_.Advance(absl::Seconds(61));
+  absl::SleepFor(absl::Milliseconds(200));
+  clock_.Advance(absl::Seconds(60));
+  EXPECT_TRUE(Eventually([&] { return Trace(id) == "AE"; }, absl::Seconds(5))) << Trace(id);
+  ExpectSound();
+}
+
 TEST_F(Expiry, DeliverByIsNeverTriedLate) {
   Open();
   EnqueueRequest mail = Mail({"a@x.test"});
