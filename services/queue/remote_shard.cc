@@ -74,7 +74,8 @@ void End(C* call, hikyaku::Gate& calls, const absl::Status& status) {
 absl::Status WriteStatus(const grpc::Status& status, const grpc::ClientContext& context) {
   if (status.ok() || context.GetServerTrailingMetadata().count(kNothingWritten) > 0) return FromGrpcStatus(status);
   if (status.error_code() == grpc::StatusCode::UNAVAILABLE &&
-      absl::StartsWith(status.error_message(), "failed to connect")) {
+      (absl::StartsWith(status.error_message(), "failed to connect") ||
+       absl::StartsWith(status.error_message(), "DNS resolution failed"))) {
     return FromGrpcStatus(status);
   }
   return absl::DeadlineExceededError(absl::StrCat("the shard may or may not have it: ", status.error_message()));
