@@ -164,9 +164,11 @@ void Committer::Break(Operations group, const absl::Status& status) {
   batch_ = nullptr;  // It holds the old files.
   for (const auto& operation : group) operation->Doubt(absl::DeadlineExceededError("the disk failed in the middle"));
 
+  storage::v1::Counters found = counters_;
   while (true) {
     FailWaiting();
-    const absl::Status healed = store_.Heal(true);
+    absl::Status healed = store_.Heal(true);
+    if (healed.ok()) healed = ReadCounters(found);
     if (healed.ok()) break;
     log::Warn("store_reopen_failed", {{"error", healed}});
     absl::MutexLock lock(&mu_);
@@ -175,14 +177,21 @@ void Committer::Break(Operations group, const absl::Status& status) {
     break;
   }
 
-  const auto record = store_.Get(Family::kMeta, keys::kCounters);
-  storage::v1::Counters found = counters_;
-  if (record.ok() && record->has_value()) found.ParseFromString(**record);
   const bool on_disk = found.commit() == doubtful;
   if (on_disk) counters_ = found;
   log::Info("store_reopened", {{"commit", doubtful}, {"on_disk", on_disk}});
   Settle(std::move(group), on_disk);
   gate_.Set(Gate::kStore, "");
+}
+
+// The counters on disk; as they were if there are none yet.
+absl::Status Committer::ReadCounters(storage::v1::Counters& found) {
+  const auto record = store_.Get(Family::kMeta, keys::kCounters);
+  if (!record.ok() || !record->has_value()) return record.status();
+  storage::v1::Counters read;
+  if (!read.ParseFromString(**record)) return absl::DataLossError("the counters are damaged");
+  found = std::move(read);
+  return absl::OkStatus();
 }
 
 // Background work failed: nothing of ours is in doubt, but the store must be made to work again.

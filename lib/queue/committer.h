@@ -101,6 +101,7 @@ class Committer {
   bool Gather(Operations& group);
   void Commit(Operations group);
   void Break(Operations group, const absl::Status& status);
+  absl::Status ReadCounters(storage::v1::Counters& found);
   void Repair();
   void Settle(Operations group, bool on_disk);
   void FailWaiting();

@@ -16,7 +16,7 @@ constexpr int kPollEntries = 1000;
 constexpr int kRefillDomains = 16;
 constexpr std::uint32_t kRefillEntries = 256;  // Of one domain.
 
-constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
+constexpr absl::Duration kAgainPause = absl::Seconds(5);
 
 class PollOperation : public Operation {
  public:
@@ -26,6 +26,9 @@ class PollOperation : public Operation {
 
   void Apply(Group& group) override {
     now_ = engine_.NowMicros();
+    if (engine_.WantsPollAgain() && engine_.next_due_micros > now_) {  // Else a round is under way: after it.
+      engine_.LowerNextDue(engine_.again_from.exchange(kNever));
+    }
     began_ = engine_.next_due_micros.load();
     const auto cursor = engine_.store->Scan(Family::kDue, engine_.next_due, keys::Due(now_ + 1, ""));
     if (cursor == nullptr) return;
@@ -163,7 +166,8 @@ class RefillOperation : public Operation {
 
 class ExpireOperation : public Operation {
  public:
-  ExpireOperation(Engine& engine, std::vector<ItemPtr> items) : engine_(engine), items_(std::move(items)) {}
+  ExpireOperation(Engine& engine, std::vector<ItemPtr> items, bool owned)
+      : engine_(engine), items_(std::move(items)), owned_(owned) {}
 
   bool alone() const override { return true; }
 
@@ -172,11 +176,10 @@ class ExpireOperation : public Operation {
     {
       absl::MutexLock lock(&engine_.mu);
       for (ItemPtr& item : items_) {
-        if (item->state == ItemState::kReady && item->flow != nullptr) {
+        if (!owned_) {
+          if (item->state != ItemState::kReady || item->flow == nullptr) continue;  // Someone was quicker.
           engine_.schedule.Remove(*item);
           item->state = ItemState::kEnding;
-        } else if (item->state != ItemState::kEnding || !engine_.items.contains(item)) {
-          continue;  // A worker was quicker, or an operator.
         }
         endings_.push_back(EndingOf(std::move(item)));
       }
@@ -189,13 +192,14 @@ class ExpireOperation : public Operation {
     if (status.ok()) return;
     absl::MutexLock lock(&engine_.mu);
     for (ItemPtr& item : items_) {  // Those that Apply did not come to.
-      if (item != nullptr && item->state == ItemState::kEnding) engine_.schedule.Push(std::move(item));
+      if (owned_ && item != nullptr) engine_.schedule.Push(std::move(item));
     }
   }
 
  private:
   Engine& engine_;
   std::vector<ItemPtr> items_;
+  const bool owned_;  // Else nobody's until Apply takes them: another operation may have the same in mind.
   std::vector<Ending> endings_;
 };
 
@@ -204,13 +208,14 @@ class DelayOperation : public Operation {
   DelayOperation(Engine& engine, ItemPtr item, std::int64_t due)
       : engine_(engine), item_(std::move(item)), due_(std::min(due, EndMicros(*item_))) {}
 
-  bool alone() const override { return true; }
   bool must_happen() const override { return true; }
 
   void Apply(Group& group) override {
+    const auto record = group.store.Get(Family::kDelivery, item_->key);
+    kept_ = absl::IsUnavailable(record.status());
+    if (kept_) return;
     DeleteEntries(group.batch, *item_);
     group.batch.Put(Family::kDue, keys::Due(due_, item_->key), EntryOf(*item_).SerializeAsString());
-    const auto record = group.store.Get(Family::kDelivery, item_->key);
     storage::v1::Delivery delivery;
     if (!record.ok() || !record->has_value() || !delivery.ParseFromString(**record)) return;
     delivery.set_due_micros(due_);
@@ -218,30 +223,44 @@ class DelayOperation : public Operation {
   }
 
   void Finish(const absl::Status& status) override {
-    engine_.LowerNextDue(due_);
+    engine_.LowerNextDue(kept_ ? kNever : due_);
     absl::MutexLock lock(&engine_.mu);
     engine_.Erase(item_);
+    if (!kept_) return;
+    if (!item_->parked) return engine_.PollAgain(item_->due);
+    const absl::string_view domain = keys::DeliveryDomain(item_->key);
+    engine_.schedule.NoteParked(
+        engine_.schedule.Get(domain), item_->priority_class,
+        keys::Parked(domain, item_->priority_class, item_->due, keys::DeliveryId(item_->key)));
   }
 
  private:
   Engine& engine_;
   const ItemPtr item_;
   const std::int64_t due_;
+  bool kept_ = false;  // Its record cannot be read now: it stays where it is, on disk.
 };
 
 }  // namespace
 
 std::unique_ptr<Operation> MakePoll(Engine& engine) { return std::make_unique<PollOperation>(engine); }
 std::unique_ptr<Operation> MakeRefill(Engine& engine) { return std::make_unique<RefillOperation>(engine); }
-std::unique_ptr<Operation> MakeExpire(Engine& engine, std::vector<ItemPtr> items) {
-  return std::make_unique<ExpireOperation>(engine, std::move(items));
+std::unique_ptr<Operation> MakeExpire(Engine& engine, std::vector<ItemPtr> items, bool owned) {
+  return std::make_unique<ExpireOperation>(engine, std::move(items), owned);
 }
 std::unique_ptr<Operation> MakeDelay(Engine& engine, ItemPtr item, std::int64_t due_micros) {
   return std::make_unique<DelayOperation>(engine, std::move(item), due_micros);
 }
 
+void Engine::PollAgain(std::int64_t micros) {
+  again_from = std::min(again_from.load(), micros);
+  again_at = lease_micros + absl::ToInt64Microseconds(kAgainPause);
+}
+
+bool Engine::WantsPollAgain() const { return again_from != kNever && lease_micros >= again_at; }
+
 void Engine::Poll() {
-  if (NowMicros() < next_due_micros.load()) return;
+  if (NowMicros() < next_due_micros.load() && !WantsPollAgain()) return;
   if (!polling.exchange(true)) committer.Push(MakePoll(*this));
 }
 

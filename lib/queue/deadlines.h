@@ -22,8 +22,9 @@ std::unique_ptr<Operation> MakePoll(Engine& engine);
 // Brings parked deliveries of domains that run low into memory.
 std::unique_ptr<Operation> MakeRefill(Engine& engine);
 
-// Ends items (state kEnding, or kReady and then taken from the schedule) as expired.
-std::unique_ptr<Operation> MakeExpire(Engine& engine, std::vector<ItemPtr> items);
+// Ends items as expired. `owned`: they are in state kEnding, and for this operation alone; otherwise it takes those that are
+// still ready when it comes to them.
+std::unique_ptr<Operation> MakeExpire(Engine& engine, std::vector<ItemPtr> items, bool owned);
 
 // Puts an item (state kEnding) off until `due_micros`, or its end if that comes first.
 std::unique_ptr<Operation> MakeDelay(Engine& engine, ItemPtr item, std::int64_t due_micros);

@@ -22,8 +22,8 @@ v1::Outcome ExpiredOutcome(const storage::v1::Delivery& delivery, const v1::Outc
   outcome.set_bounce_class("MessageExpired");
   outcome.set_text(delivery.attempts() == 0
                        ? "expired before the first attempt"
-                       : absl::StrCat("expired after ", delivery.attempts(),
-                                      " attempts; the last error was: ", last.text().substr(0, 900)));
+                       : absl::StrCat("expired after ", delivery.attempts(), " attempts; the last error was: ",
+                                      CutText(last.text())));
   SetTime(*outcome.mutable_time(), now_micros);
   return outcome;
 }
@@ -67,6 +67,14 @@ void PutEndEvents(Group& group, const storage::v1::Delivery& delivery, v1::Event
 }
 
 }  // namespace
+
+absl::string_view CutText(absl::string_view text) {
+  constexpr std::size_t kMax = 900;
+  if (text.size() <= kMax) return text;
+  std::size_t end = kMax;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return text.substr(0, end);
+}
 
 std::int64_t EndMicros(bool attempted, bool deliver_by, std::int64_t expire_micros) {
   return attempted || deliver_by ? expire_micros : expire_micros + kFirstTryGrace;
@@ -131,13 +139,17 @@ Ending EndingOf(ItemPtr item) {
 
 void EndDelivery(Group& group, Ending& ending, v1::Event::Type type, std::int64_t now_micros) {
   const absl::string_view key = ending.delivery_key;
+  const auto record = group.store.Get(Family::kDelivery, key);
+  if (absl::IsUnavailable(record.status())) {  // It passes: the mail must not be forgotten meanwhile.
+    ending.kept = true;
+    return;
+  }
   if (ending.parked) {
     group.batch.Delete(Family::kParked, keys::Parked(keys::DeliveryDomain(key), PriorityClass(ending.entry.priority()),
                                                      ending.due, keys::DeliveryId(key)));
   }
   group.batch.Delete(Family::kDue, keys::Due(ending.parked ? EndMicros(ending.entry) : ending.due, key));
 
-  const auto record = group.store.Get(Family::kDelivery, key);
   storage::v1::Delivery delivery;
   if (!record.ok() || !record->has_value() || !delivery.ParseFromString(**record)) {
     // Its entry goes, so that it is not met again at each poll; the checker tells what is left of it.
@@ -154,7 +166,13 @@ void FinishEndings(Engine& engine, std::vector<Ending>& endings, v1::Event::Type
   metrics::Counter& counter = type == v1::Event::TYPE_EXPIRED ? engine.metrics.expired : engine.metrics.cancelled;
   absl::MutexLock lock(&engine.mu);
   for (Ending& ending : endings) {
-    if (!committed) {
+    if (committed && ending.kept && type == v1::Event::TYPE_EXPIRED) {
+      log::Error("ending_unreadable", {{"domain", keys::DeliveryDomain(ending.delivery_key)}, {"again", true}});
+      engine.PollAgain(ending.parked ? EndMicros(ending.entry) : ending.due);
+      if (ending.item != nullptr) engine.Erase(ending.item);
+      continue;
+    }
+    if (!committed || ending.kept) {
       if (ending.item != nullptr) engine.schedule.Push(std::move(ending.item));
       continue;
     }

@@ -16,6 +16,9 @@ constexpr int kPatience = 5;
 
 constexpr int kReaders = 2;
 
+// Expired items that one operation ends.
+constexpr std::size_t kExpireStep = 2000;
+
 std::uint64_t RandomPart() {
   std::uint64_t part;
   RandomBytes(&part, sizeof part);
@@ -125,9 +128,12 @@ void Engine::Dispatch() {
 }
 
 void Engine::Fill() {
+  if (!gate.open() && gate.Closed(Gate::kStore)) return;  // Nothing can be read; and no verdict could be written.
   const std::int64_t now = NowMicros();
   std::vector<ItemPtr> over;
-  while (Stream* stream = leases.NextWithCredit()) {
+  while (over.size() < kExpireStep) {
+    Stream* stream = leases.NextWithCredit();
+    if (stream == nullptr) break;
     ItemPtr item = schedule.Pop();
     if (item == nullptr) break;
     if (now >= EndMicros(*item)) {
@@ -139,13 +145,12 @@ void Engine::Fill() {
     leases.Assign(*stream, item, LeaseClock());
     ++leased[item->priority_class];
     if (item->body != nullptr && item->delivery != nullptr) {
-      leases.Notify(*stream,
-                    {.kind = Notice::kLease, .lease = item->lease, .delivery = item->delivery, .body = item->body});
+      leases.Offer(*item, item->body);
     } else {
       readers.Push([this, item, lease = item->lease] { ReadForLease(item, lease); });
     }
   }
-  if (!over.empty()) outbox.push_back(MakeExpire(*this, std::move(over)));
+  if (!over.empty()) outbox.push_back(MakeExpire(*this, std::move(over), /*owned=*/true));
   if (!refilling && schedule.wants_refill()) {
     refilling = true;
     outbox.push_back(MakeRefill(*this));
@@ -157,28 +162,35 @@ void Engine::ReadForLease(const ItemPtr& item, std::uint64_t lease) {
   std::shared_ptr<storage::v1::Delivery> delivery;
   std::shared_ptr<const std::string> body;
   const auto record = store->Get(Family::kDelivery, item->key);
+  absl::Status status = record.status();
   if (record.ok() && record->has_value()) {
     delivery = std::make_shared<storage::v1::Delivery>();
     if (delivery->ParseFromString(**record)) {
       auto read = store->Get(Family::kBody, keys::Body(keys::DeliveryId(item->key), delivery->body_part()));
+      status = read.status();
       if (read.ok() && read->has_value()) body = std::make_shared<const std::string>(std::move(**read));
     }
   }
   {
     absl::MutexLock lock(&mu);
     if (item->state != ItemState::kLeased || item->lease != lease || item->stream == nullptr) return;
-    Stream& stream = *item->stream;
-    if (body == nullptr) {
-      // Damage, or a store that is being reopened: wait, and try again until the mail expires.
-      log::Error("delivery_unreadable", {{"domain", keys::DeliveryDomain(item->key)}, {"error", record.status()}});
-      metrics.unreadable.Increment();
-      ++stream.credits;
-      item->lost_leases = std::max(item->lost_leases, kPatience);
-      TakeBack(item, /*lost=*/false);
-    } else {
+    if (body != nullptr) {
       item->delivery = std::move(delivery);
-      leases.Notify(stream,
-                    {.kind = Notice::kLease, .lease = lease, .delivery = item->delivery, .body = std::move(body)});
+      leases.Offer(*item, std::move(body));
+    } else {
+      leases.Revoke(*item);
+      // While the store is being reopened nothing is leased: the item waits where it is. Otherwise the record is damaged, or
+      // its disk is, and it waits for longer, until the mail expires.
+      if (!absl::IsUnavailable(status)) {
+        item->lost_leases = std::max(item->lost_leases, kPatience);
+      } else if (!gate.Closed(Gate::kStore)) {
+        ++item->lost_leases;
+      }
+      if (item->lost_leases >= kPatience) {
+        log::Error("delivery_unreadable", {{"domain", keys::DeliveryDomain(item->key)}, {"error", status}});
+        metrics.unreadable.Increment();
+      }
+      TakeBack(item, /*lost=*/false);
     }
   }
   Dispatch();

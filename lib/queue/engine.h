@@ -14,6 +14,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -37,6 +38,8 @@
 #include "lib/queue/work_pool.h"
 
 namespace hikyaku::queue {
+
+inline constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 
 struct Engine {
   Engine(Options options, Clock& clock, std::unique_ptr<Store> store, storage::v1::Counters counters);
@@ -64,6 +67,12 @@ struct Engine {
 
   // A due entry was written that the poll must see.
   void LowerNextDue(std::int64_t micros);
+
+  // The poll must come back to an entry of this time, which stays where it is: a little later, for what stopped it may stop
+  // it again. On the committer's thread.
+  void PollAgain(std::int64_t micros);
+  // An entry of PollAgain has waited long enough.
+  bool WantsPollAgain() const;
 
   // Now and then, by the maintenance thread.
   void Poll();
@@ -94,6 +103,8 @@ struct Engine {
   std::string next_due;                          // A key of `due`, or the front of one.
   std::atomic<std::int64_t> next_due_micros{0};  // Its time, for other threads.
   std::atomic<bool> polling{false};              // An operation is on its way.
+  std::atomic<std::int64_t> again_from{kNever};  // Of PollAgain: the earliest.
+  std::atomic<std::int64_t> again_at{0};         // By the clock of leases.
 
   EventFeed feed;
   WorkPool readers;  // For leases.
@@ -126,6 +137,10 @@ inline std::int64_t EndMicros(const storage::v1::DueEntry& entry) {
   return EndMicros(entry.attempted(), entry.deliver_by(), entry.expire_micros());
 }
 
+// Of an outcome's text, as much as goes into another: whole UTF-8 characters, for a string field with half of one cannot be
+// read again.
+absl::string_view CutText(absl::string_view text);
+
 // ----- Ends outside of an attempt: expired or cancelled. -----
 
 struct Ending {
@@ -135,6 +150,7 @@ struct Ending {
   bool parked = false;
   ItemPtr item;        // In state kEnding; null: it was not in memory.
   int recipients = 0;  // Set by EndDelivery.
+  bool kept = false;   // By EndDelivery: its record cannot be read now, so nothing of it was changed.
 };
 Ending EndingOf(ItemPtr item);
 void EndDelivery(Group& group, Ending& ending, v1::Event::Type type, std::int64_t now_micros);

@@ -38,9 +38,24 @@ void Leases::Assign(Stream& stream, ItemPtr item, absl::Duration now) {
   if (stream.leases.empty()) stream.heard = now;
   --stream.credits;
   item->state = ItemState::kLeased;
+  item->offered = false;
   item->stream = &stream;
   item->lease = next_lease_++;
   stream.leases[item->lease] = std::move(item);
+}
+
+void Leases::Offer(Item& item, std::shared_ptr<const std::string> body) {
+  item.offered = true;
+  Notify(*item.stream, {.kind = Notice::kLease, .lease = item.lease, .delivery = item.delivery, .body = std::move(body)});
+}
+
+void Leases::Revoke(Item& item) {
+  if (item.offered) {
+    Notify(*item.stream, {.kind = Notice::kRevoked, .lease = item.lease});
+  } else {
+    ++item.stream->credits;
+  }
+  Unassign(item);
 }
 
 void Leases::Unassign(Item& item) {
@@ -86,11 +101,7 @@ std::vector<ItemPtr> Leases::TakeFromSilent(absl::Duration heard) {
     }
     if (!stream->leases.empty()) stream->silent = true;
   }
-  for (const ItemPtr& item : taken) {
-    Stream& stream = *item->stream;
-    Notify(stream, {.kind = Notice::kRevoked, .lease = item->lease});
-    Unassign(*item);
-  }
+  for (const ItemPtr& item : taken) Revoke(*item);
   return taken;
 }
 

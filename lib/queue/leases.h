@@ -64,6 +64,10 @@ class Leases {
   // Gives the item to the worker: its lease is counted. The notice comes apart, when the body is at hand. The time of a
   // stream without leases begins now: a worker has no reason to speak while it holds none.
   void Assign(Stream& stream, ItemPtr item, absl::Duration now);
+  // The body is at hand: the worker hears of its lease.
+  void Offer(Item& item, std::shared_ptr<const std::string> body);
+  // Takes the lease from the worker, and tells it, if it ever heard of the lease.
+  void Revoke(Item& item);
   // Ends the lease of the item, of whatever kind. The item's stream is null afterwards.
   void Unassign(Item& item);
 

@@ -312,7 +312,7 @@ void LocalShard::SweepReady() {
     engine_->schedule.ForEachDomain([&](Domain& domain) { engine_->schedule.NoteRefill(domain); });
   }
   for (int i = 0; i < kPriorityClasses; ++i) engine_->metrics.oldest_age[i]->Set((now - oldest[i]) / 1e6);
-  if (!over.empty()) engine_->committer.Push(MakeExpire(*engine_, std::move(over)));
+  if (!over.empty()) engine_->committer.Push(MakeExpire(*engine_, std::move(over), /*owned=*/false));
 }
 
 void LocalShard::ExpireSilentStreams() {

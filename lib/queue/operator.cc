@@ -122,7 +122,13 @@ class PurgeOperation : public Operation {
   void Finish(const absl::Status& status) override {
     FinishEndings(engine_, endings_, v1::Event::TYPE_CANCELLED, status.ok());
     if (!status.ok()) return std::move(done_)(status);
-    progress_.purged += endings_.size();
+    for (const Ending& ending : endings_) {
+      if (ending.kept) {
+        progress_.skipped = true;
+      } else {
+        ++progress_.purged;
+      }
+    }
     progress_.from = std::move(next_);
     if (progress_.from.empty()) {
       const bool again = std::exchange(progress_.skipped, false) && progress_.pass < kPasses;
@@ -152,9 +158,7 @@ class PurgeOperation : public Operation {
     }
     const ItemPtr item = *it;
     if (item->state == ItemState::kLeased) {
-      Stream* stream = item->stream;
-      engine_.leases.Notify(*stream, {.kind = Notice::kRevoked, .lease = item->lease});
-      engine_.leases.Unassign(*item);
+      engine_.leases.Revoke(*item);
       engine_.schedule.Release(*item->domain);
       --engine_.leased[item->priority_class];
     } else if (item->state == ItemState::kReady) {

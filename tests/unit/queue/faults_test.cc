@@ -20,7 +20,7 @@ class FaultTest : public ShardTest {
     };
     Open();
   }
-  ~FaultTest() override { faults_->broken = false; }
+  ~FaultTest() override { faults_->broken = faults_->unreadable = faults_->hold_bodies = faults_->hold_writes = false; }
 
   const std::shared_ptr<Faults> faults_ = std::make_shared<Faults>();
 };
@@ -88,6 +88,111 @@ TEST_F(FaultTest, ExpiryAndPurgeAreUndoneByAFailedCommit) {
   Worker worker(*shard_, 5);
   worker.Report(worker.Next(), {Delivered()});
   EXPECT_EQ(Trace(id), "AD");
+  ExpectSound();
+}
+
+TEST_F(FaultTest, CountersAreReadUntilTheyCanBe) {
+  faults_->lost_counters = 1;
+  faults_->next_write = Faults::kKept;
+  EXPECT_TRUE(absl::IsDeadlineExceeded(Enqueue(Mail({"a@x.test"})).status()));
+  EXPECT_TRUE(Eventually([&] { return shard_->NotReady().empty(); }));
+  Accept(Mail({"a@x.test"}));
+  EXPECT_EQ(Check().accepted_total(), 2);
+  ExpectSound();
+}
+
+TEST_F(FaultTest, MailThatCannotBeReadAtItsEndIsKeptAndEndsLater) {
+  EnqueueRequest mail = Mail({"a@x.test"});
+  mail.mutable_envelope()->set_expire_micros(Now() + 60'000'000);
+  const std::string ready = Accept(mail);
+  EnqueueRequest later = Mail({"a@y.test"});
+  later.set_due_micros(Now() + 30'000'000);
+  later.mutable_envelope()->set_expire_micros(Now() + 60'000'000);
+  const std::string parked = (SuspendDomain("y.test"), Accept(later));
+  faults_->unreadable = true;
+  clock_.Advance(absl::Minutes(2));
+  absl::SleepFor(absl::Milliseconds(1500));
+  faults_->unreadable = false;
+  ExpectSound();
+  EXPECT_EQ(Check().deliveries(), 2);
+  EXPECT_TRUE(Eventually([&] {
+    clock_.Advance(absl::Seconds(1));
+    return Trace(ready) == "AE" && Trace(parked) == "AE";
+  })) << Trace(ready) << Trace(parked);
+  ExpectSound();
+}
+
+TEST_F(FaultTest, NothingIsLeasedOrPutOffWhileTheStoreIsBroken) {
+  options_.hot_bodies = 0;
+  Reopen();
+  Accept(Mail({"a@x.test"}));
+  faults_->broken = faults_->unreadable = true;
+  faults_->next_write = Faults::kLost;
+  EXPECT_TRUE(absl::IsDeadlineExceeded(Enqueue(Mail({"a@x.test"})).status()));
+  Worker worker(*shard_, 5);
+  EXPECT_TRUE(worker.NoneComes());
+  faults_->broken = faults_->unreadable = false;
+  worker.Report(worker.Next(), {Delivered()});  // At once, not after a retry's delay.
+  ExpectSound();
+}
+
+TEST_F(FaultTest, MailThatCannotBeReadIsPutOff) {
+  options_.hot_bodies = 0;
+  Reopen();
+  Accept(Mail({"a@x.test"}));
+  faults_->unreadable = true;
+  Worker worker(*shard_, 5);
+  EXPECT_TRUE(worker.NoneComes());
+  ExpectSound();
+  faults_->unreadable = false;
+  EXPECT_TRUE(Eventually([&] {
+    clock_.Advance(absl::Seconds(1));
+    worker.stream().Renew();
+    return worker.waiting() > 0;
+  }));
+  worker.Report(worker.Next(), {Delivered()});
+  ExpectSound();
+}
+
+// A lease that the worker never heard of costs it nothing.
+TEST_F(FaultTest, LeaseTakenBackBeforeItsBodyWasReadGivesTheCreditBack) {
+  options_.hot_bodies = 0;
+  Reopen();
+  Worker worker(*shard_, 1);
+  faults_->hold_bodies = true;
+  Accept(Mail({"a@x.test"}));
+  ASSERT_TRUE(Eventually([&] { return faults_->held_bodies > 0; }));
+  v1::PurgeRequest purge;
+  purge.set_domain("x.test");
+  EXPECT_TRUE(
+      Await<v1::PurgeResponse>([&](Done<v1::PurgeResponse> done) { shard_->Purge(purge, std::move(done)); }).ok());
+  faults_->hold_bodies = false;
+  Accept(Mail({"a@y.test"}));
+  worker.Report(worker.Next(absl::Seconds(5)), {Delivered()});
+  EXPECT_EQ(worker.revoked(), 0);
+}
+
+// The second sweep must not touch what the first has in hand, however its commit ends.
+TEST_F(FaultTest, TwoSweepsOfTheSameMailAreOne) {
+  EnqueueRequest mail = Mail({"a@x.test"});
+  mail.mutable_envelope()->set_expire_micros(Now() + 60'000'000);
+  const std::string id = Accept(std::move(mail));
+  SuspendDomain("x.test");
+  faults_->hold_writes = true;
+  faults_->next_write = Faults::kLost;
+  clock_.Advance(absl::Minutes(2));
+  ASSERT_TRUE(Eventually([&] { return faults_->held_writes > 0; }));
+  absl::SleepFor(absl::Milliseconds(2500));
+  faults_->hold_writes = false;
+  EXPECT_TRUE(Eventually([&] { return Trace(id) == "AE"; })) << Trace(id);
+  v1::ResumeRequest resume;
+  resume.set_domain("x.test");
+  Await<v1::ResumeResponse>([&](Done<v1::ResumeResponse> done) { shard_->Resume(resume, std::move(done)); }).IgnoreError();
+  Worker worker(*shard_, 5);
+  Accept(Mail({"b@x.test"}));
+  worker.Report(worker.Next(), {Delivered()});
+  EXPECT_TRUE(worker.NoneComes());
+  EXPECT_EQ(Check().expired_total(), 1);
   ExpectSound();
 }
 

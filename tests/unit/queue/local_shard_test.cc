@@ -291,6 +291,24 @@ TEST_F(Expiry, VerdictAfterTheEndExpires) {
   ExpectSound();
 }
 
+// A string field with half a character in it could not be read again, and the event would be gone.
+TEST_F(Expiry, LastErrorIsCutBetweenCharacters) {
+  options_.lifetime = absl::Hours(1);
+  Open();
+  Worker worker(*shard_, 2);
+  std::string text = "4";
+  for (int i = 0; i < 600; ++i) text += "\u00e9";
+  const std::string reported = Accept(Mail({"a@x.test"}));
+  const std::string waited = Accept(Mail({"a@y.test"}));
+  const Lease first = worker.Next(), second = worker.Next();
+  worker.Report(second, {Transient(text)}, Now() + 30 * 3'600'000'000ll);
+  clock_.Advance(absl::Hours(2));
+  worker.stream().Renew();
+  worker.Report(first, {Transient(text)});
+  EXPECT_TRUE(Eventually([&] { return Trace(waited) == "AdE"; }, absl::Seconds(5))) << Trace(waited);
+  EXPECT_EQ(Trace(reported), "AE");
+}
+
 TEST_F(Expiry, ReadyMailOfASuspendedDomainEnds) {
   options_.event_retention = absl::Hours(30 * 24);
   Open();
