@@ -128,7 +128,8 @@ void Engine::Dispatch() {
 }
 
 void Engine::Fill() {
-  if (!gate.open() && gate.Closed(Gate::kStore)) return;  // Nothing can be read; and no verdict could be written.
+  // While the store is broken nothing can be read, and no verdict could be written.
+  if (!gate.open() && (gate.Closed(Gate::kStore) || gate.Closed(Gate::kStopping))) return;
   const std::int64_t now = NowMicros();
   std::vector<ItemPtr> over;
   while (over.size() < kExpireStep) {

@@ -220,7 +220,19 @@ absl::Status LocalShard::Recover() {
   return suspended->status();
 }
 
-void LocalShard::Stop() {
+// The clock of leases runs on meanwhile, so that a worker that has died is not waited for.
+void LocalShard::WaitForLeases(absl::Duration patience) {
+  if (patience <= absl::ZeroDuration()) return;
+  Engine& engine = *engine_;
+  const auto none = [&engine]() ABSL_SHARED_LOCKS_REQUIRED(engine.mu) {
+    return std::all_of(std::begin(engine.leased), std::end(engine.leased), [](std::uint64_t count) { return count == 0; });
+  };
+  absl::MutexLock lock(&engine.mu);
+  if (engine.mu.AwaitWithTimeout(absl::Condition(&none), patience)) return;
+  log::Warn("leases_left_at_stop", {{"shard", engine.options.name}});
+}
+
+void LocalShard::Stop(absl::Duration patience) {
   {
     absl::MutexLock lock(&mu_);
     if (std::exchange(stopping_, true)) {
@@ -229,6 +241,11 @@ void LocalShard::Stop() {
     }
   }
   engine_->gate.Set(Gate::kStopping, "stopping");
+  WaitForLeases(patience);
+  {
+    absl::MutexLock lock(&mu_);
+    closing_ = true;
+  }
   scrape_ = nullptr;
   if (maintenance_.joinable()) maintenance_.join();
   reclaimer_->Stop();
@@ -264,7 +281,7 @@ void LocalShard::Maintain() {
   for (int tick = 0;; ++tick) {
     {
       absl::MutexLock lock(&mu_);
-      if (mu_.AwaitWithTimeout(absl::Condition(&stopping_), kTick)) return;
+      if (mu_.AwaitWithTimeout(absl::Condition(&closing_), kTick)) return;
     }
     const std::int64_t now = engine_->NowMicros();
     engine_->lease_micros += std::clamp<std::int64_t>(now - before, 0, longest_step);

@@ -45,10 +45,10 @@ class LocalShard : public Shard {
 
   ~LocalShard() override;
 
-  // Ends: takes no new mail, finishes what is on its way to disk, closes streams and watches with kUnavailable, and
-  // closes the folder. Leases that are out are delivered again after the next start, so stop the workers first. Once is
-  // enough; the destructor calls it.
-  void Stop();
+  // Ends: takes no new mail and gives no new leases, waits up to `patience` for the verdicts of those that are out,
+  // finishes what is on its way to disk, closes streams and watches with kUnavailable, and closes the folder. Leases that
+  // are still out then are delivered again after the next start. Once is enough; the destructor calls it.
+  void Stop(absl::Duration patience = absl::ZeroDuration());
 
   // What may change while it runs. The lifetime holds for mail that comes from now on.
   void Reconfigure(std::optional<absl::Duration> lifetime, std::optional<std::uint32_t> domain_concurrency);
@@ -74,6 +74,7 @@ class LocalShard : public Shard {
 
   absl::Status Recover();
   void Maintain();
+  void WaitForLeases(absl::Duration patience);
   void Sample();
   bool DiskFillsFast() const;
   void SweepReady();
@@ -88,7 +89,8 @@ class LocalShard : public Shard {
   std::uint64_t sampled_taken_ = 0;
   std::uint64_t spare_disk_ = 0;  // Free, beyond the least that must be.
   absl::Mutex mu_;
-  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;  // Stop has begun.
+  bool closing_ ABSL_GUARDED_BY(mu_) = false;   // No lease is waited for any more.
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
   std::unique_ptr<metrics::ScrapeHook> scrape_;
 };

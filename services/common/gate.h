@@ -5,6 +5,7 @@
 #define HIKYAKU_SERVICES_COMMON_GATE_H_
 
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "lib/base/check.h"
 
 namespace hikyaku {
@@ -27,6 +28,12 @@ class Gate {
   // Returns when as many have left as have entered.
   void Wait() {
     absl::MutexLock lock(&mutex_, absl::Condition(+[](int* running) { return *running == 0; }, &running_));
+  }
+
+  // The same, but for `limit` at the most. False: some are still in.
+  bool WaitFor(absl::Duration limit) {
+    absl::MutexLock lock(&mutex_);
+    return mutex_.AwaitWithTimeout(absl::Condition(+[](int* running) { return *running == 0; }, &running_), limit);
   }
 
  private:

@@ -90,7 +90,7 @@ void Node::Stop() {
   const absl::Time deadline = absl::Now() + kPatience;
   if (submission_ != nullptr) submission_->Stop(kFrontPatience);
   if (delivery_ != nullptr) delivery_->Stop(deadline - absl::Now());
-  if (queue_ != nullptr) queue_->Stop();
+  if (queue_ != nullptr) queue_->Stop(deadline - absl::Now());
   for (auto& server : http_) server->Stop();
 }
 

@@ -15,6 +15,9 @@ constexpr std::size_t kEnvelopeRoom = 4 << 20;
 // Of one front-end: each mail that waits for its commit is one, and many share a commit.
 constexpr int kStreams = 1000;
 
+// For the last answers to leave, once nothing new is done; calls that come now are refused at once.
+constexpr absl::Duration kAnswersMayTake = absl::Seconds(1);
+
 Options OptionsFrom(const v1::Config& config) {
   const v1::Queue& queue = config.queue();
   Options options;
@@ -67,6 +70,9 @@ void QueueRole::SetServing(bool serving) {
   if (server_ != nullptr) server_->SetServing(serving);
 }
 
-void QueueRole::Stop() { shard_->Stop(); }
+void QueueRole::Stop(absl::Duration patience) {
+  shard_->Stop(patience);
+  if (service_ != nullptr) service_->WaitForAnswers(kAnswersMayTake);
+}
 
 }  // namespace hikyaku::queue

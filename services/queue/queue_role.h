@@ -29,8 +29,8 @@ class QueueRole {
   // What grpc.health.v1 of the door answers.
   void SetServing(bool serving);
 
-  // As LocalShard::Stop: afterwards everything is on disk, and the store is closed.
-  void Stop();
+  // As LocalShard::Stop: afterwards everything is on disk, the store is closed, and whoever asked has the answer.
+  void Stop(absl::Duration patience);
 
  private:
   QueueRole() = default;

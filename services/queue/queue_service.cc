@@ -9,6 +9,21 @@
 namespace hikyaku::queue {
 namespace {
 
+// One unary call, counted until its answer has left.
+class UnaryCall final : public grpc::ServerUnaryReactor {
+ public:
+  explicit UnaryCall(hikyaku::Gate& gate) : gate_(gate) { gate_.Enter(); }
+
+ private:
+  void OnDone() override {
+    hikyaku::Gate& gate = gate_;
+    delete this;
+    gate.Leave();
+  }
+
+  hikyaku::Gate& gate_;
+};
+
 // A callback that puts the value into `response` and ends the call.
 template <typename Response>
 Done<Response> FinishWith(grpc::ServerUnaryReactor* reactor, Response* response) {
@@ -20,8 +35,8 @@ Done<Response> FinishWith(grpc::ServerUnaryReactor* reactor, Response* response)
 
 // The same for writes: a refusal says by trailer that nothing was written.
 template <typename Response>
-Done<Response> FinishWriteWith(grpc::CallbackServerContext* context, Response* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+Done<Response> FinishWriteWith(grpc::CallbackServerContext* context, grpc::ServerUnaryReactor* reactor,
+                               Response* response) {
   return [context, reactor, response](absl::StatusOr<Response> result) {
     if (result.ok()) {
       *response = *std::move(result);
@@ -39,84 +54,84 @@ grpc::ServerUnaryReactor* QueueService::Enqueue(grpc::CallbackServerContext* con
                                                 internal::v1::EnqueueResponse* response) {
   // gRPC made the request for this call alone and reads it no more: taking it spares a copy of the body.
   auto* taken = const_cast<internal::v1::EnqueueRequest*>(request);
-  auto* reactor = context->DefaultReactor();
-  shard_.Enqueue(std::move(*taken), FinishWriteWith(context, response));
+  auto* reactor = new UnaryCall(calls_);
+  shard_.Enqueue(std::move(*taken), FinishWriteWith(context, reactor, response));
   return reactor;
 }
 
 grpc::ServerUnaryReactor* QueueService::Claim(grpc::CallbackServerContext* context,
                                               const internal::v1::ClaimRequest* request,
                                               internal::v1::ClaimResponse* response) {
-  auto* reactor = context->DefaultReactor();
-  shard_.Claim(*request, FinishWriteWith(context, response));
+  auto* reactor = new UnaryCall(calls_);
+  shard_.Claim(*request, FinishWriteWith(context, reactor, response));
   return reactor;
 }
 
 grpc::ServerBidiReactor<internal::v1::WorkerMessage, internal::v1::ShardMessage>* QueueService::Lease(
     grpc::CallbackServerContext*) {
-  return new LeaseReactor(shard_, streams_);  // Deletes itself in OnDone.
+  return new LeaseReactor(shard_, calls_);  // Deletes itself in OnDone.
 }
 
-grpc::ServerUnaryReactor* QueueService::GetMessage(grpc::CallbackServerContext* context,
+grpc::ServerUnaryReactor* QueueService::GetMessage(grpc::CallbackServerContext*,
                                                    const v1::GetMessageRequest* request,
                                                    v1::GetMessageResponse* response) {
-  auto* reactor = context->DefaultReactor();
+  auto* reactor = new UnaryCall(calls_);
   shard_.GetMessage(*request, FinishWith(reactor, response));
   return reactor;
 }
 
 grpc::ServerWriteReactor<v1::Event>* QueueService::WatchEvents(grpc::CallbackServerContext*,
                                                                const internal::v1::WatchShardRequest* request) {
-  return new EventReactor(shard_, streams_, *request);  // Deletes itself in OnDone.
+  return new EventReactor(shard_, calls_, *request);  // Deletes itself in OnDone.
 }
 
-grpc::ServerUnaryReactor* QueueService::ListQueues(grpc::CallbackServerContext* context,
+grpc::ServerUnaryReactor* QueueService::ListQueues(grpc::CallbackServerContext*,
                                                    const v1::ListQueuesRequest* request,
                                                    v1::ListQueuesResponse* response) {
-  auto* reactor = context->DefaultReactor();
+  auto* reactor = new UnaryCall(calls_);
   shard_.ListQueues(*request, FinishWith(reactor, response));
   return reactor;
 }
 
-grpc::ServerUnaryReactor* QueueService::ListDeliveries(grpc::CallbackServerContext* context,
+grpc::ServerUnaryReactor* QueueService::ListDeliveries(grpc::CallbackServerContext*,
                                                        const v1::ListDeliveriesRequest* request,
                                                        v1::ListDeliveriesResponse* response) {
-  auto* reactor = context->DefaultReactor();
+  auto* reactor = new UnaryCall(calls_);
   shard_.ListDeliveries(*request, FinishWith(reactor, response));
   return reactor;
 }
 
-grpc::ServerUnaryReactor* QueueService::Flush(grpc::CallbackServerContext* context, const v1::FlushRequest* request,
+grpc::ServerUnaryReactor* QueueService::Flush(grpc::CallbackServerContext*, const v1::FlushRequest* request,
                                               v1::FlushResponse* response) {
-  auto* reactor = context->DefaultReactor();
+  auto* reactor = new UnaryCall(calls_);
   shard_.Flush(*request, FinishWith(reactor, response));
   return reactor;
 }
 
-grpc::ServerUnaryReactor* QueueService::Suspend(grpc::CallbackServerContext* context,
+grpc::ServerUnaryReactor* QueueService::Suspend(grpc::CallbackServerContext*,
                                                 const v1::SuspendRequest* request, v1::SuspendResponse* response) {
-  auto* reactor = context->DefaultReactor();
+  auto* reactor = new UnaryCall(calls_);
   shard_.Suspend(*request, FinishWith(reactor, response));
   return reactor;
 }
 
-grpc::ServerUnaryReactor* QueueService::Resume(grpc::CallbackServerContext* context, const v1::ResumeRequest* request,
+grpc::ServerUnaryReactor* QueueService::Resume(grpc::CallbackServerContext*, const v1::ResumeRequest* request,
                                                v1::ResumeResponse* response) {
-  auto* reactor = context->DefaultReactor();
+  auto* reactor = new UnaryCall(calls_);
   shard_.Resume(*request, FinishWith(reactor, response));
   return reactor;
 }
 
-grpc::ServerUnaryReactor* QueueService::Purge(grpc::CallbackServerContext* context, const v1::PurgeRequest* request,
+grpc::ServerUnaryReactor* QueueService::Purge(grpc::CallbackServerContext*, const v1::PurgeRequest* request,
                                               v1::PurgeResponse* response) {
-  auto* reactor = context->DefaultReactor();
+  auto* reactor = new UnaryCall(calls_);
   shard_.Purge(*request, FinishWith(reactor, response));
   return reactor;
 }
 
-grpc::ServerUnaryReactor* QueueService::CheckQueue(grpc::CallbackServerContext* context, const v1::CheckQueueRequest*,
+grpc::ServerUnaryReactor* QueueService::CheckQueue(grpc::CallbackServerContext*, const v1::CheckQueueRequest*,
                                                    v1::CheckQueueResponse* response) {
-  auto* reactor = context->DefaultReactor();
+  auto* reactor = new UnaryCall(calls_);
   shard_.CheckQueue(FinishWith(reactor, response));
   return reactor;
 }

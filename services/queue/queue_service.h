@@ -18,7 +18,10 @@ inline constexpr char kNothingWritten[] = "hikyaku-nothing-written";
 class QueueService final : public internal::v1::QueueService::CallbackService {
  public:
   explicit QueueService(Shard& shard) : shard_(shard) {}
-  ~QueueService() override { streams_.Wait(); }
+  ~QueueService() override { calls_.Wait(); }
+
+  // After the shard has stopped: until every answer has left, but no longer than `limit`.
+  void WaitForAnswers(absl::Duration limit) { calls_.WaitFor(limit); }
 
   grpc::ServerUnaryReactor* Enqueue(grpc::CallbackServerContext* context, const internal::v1::EnqueueRequest* request,
                                     internal::v1::EnqueueResponse* response) override;
@@ -48,7 +51,7 @@ class QueueService final : public internal::v1::QueueService::CallbackService {
 
  private:
   Shard& shard_;
-  hikyaku::Gate streams_;
+  hikyaku::Gate calls_;
 };
 
 }  // namespace hikyaku::queue

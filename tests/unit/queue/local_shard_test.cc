@@ -474,6 +474,41 @@ TEST_F(Restart, StopRefusesAndCloses) {
   EXPECT_EQ(shard_->NotReady(), "stopping");
 }
 
+// A worker between the final dot and the 250 must not lose its verdict: that would be a duplicate.
+TEST_F(Restart, StopWaitsForTheLeasesThatAreOut) {
+  Open();
+  Worker worker(*shard_, 1);
+  const std::string id = Accept(Mail({"a@x.test"}));
+  Accept(Mail({"b@x.test"}));
+  const Lease lease = worker.Next();
+  std::thread stop([&] { shard_->Stop(absl::Seconds(20)); });
+  EXPECT_TRUE(Eventually([&] { return shard_->NotReady() == "stopping"; }));
+  EXPECT_TRUE(absl::IsUnavailable(Enqueue(Mail({"a@x.test"})).status()));
+  absl::SleepFor(absl::Milliseconds(50));
+  EXPECT_EQ(worker.closings(), 0);
+  internal::v1::Verdict verdict;
+  verdict.set_lease(lease.id);
+  *verdict.add_outcomes() = Delivered();
+  worker.stream().Report(std::move(verdict));
+  worker.stream().Grant(1);
+  stop.join();
+  EXPECT_TRUE(absl::IsUnavailable(worker.closed()));
+  EXPECT_EQ(worker.seen(), 1);
+  Reopen();
+  EXPECT_EQ(Trace(id), "AD");
+  EXPECT_EQ(Check().deliveries(), 1);
+  ExpectSound();
+}
+
+TEST_F(Restart, StopWaitsNoLongerThanItsPatience) {
+  Open();
+  Worker worker(*shard_, 1);
+  Accept(Mail({"a@x.test"}));
+  worker.Next();
+  shard_->Stop(absl::Milliseconds(100));
+  EXPECT_TRUE(absl::IsUnavailable(worker.closed()));
+}
+
 using Refusal = ShardTest;
 
 TEST_F(Refusal, LowDiskRefusesMailAndGoesOnDelivering) {
