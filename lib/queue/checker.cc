@@ -90,8 +90,8 @@ class Checker {
     const auto due = view_.Get(Family::kDue, keys::Due(delivery.due_micros(), key));
     if (due.ok() && due->has_value()) return;
     const std::string parked_key =
-        keys::Parked(keys::DeliveryDomain(key), PriorityClass(delivery.envelope().priority()), delivery.due_micros(),
-                     keys::DeliveryId(key));
+        keys::Parked(keys::DeliveryDomain(key), PriorityClass(delivery.envelope().priority()),
+                     delivery.envelope().tenant(), delivery.due_micros(), keys::DeliveryId(key));
     const auto parked = view_.Get(Family::kParked, parked_key);
     storage::v1::DueEntry entry;
     if (!parked.ok() || !parked->has_value() || !entry.ParseFromString(**parked)) {

@@ -13,8 +13,8 @@ namespace {
 
 // Entries of one operation: few enough to hold up the commits of others by milliseconds only.
 constexpr int kPollEntries = 1000;
-constexpr int kRefillDomains = 16;
-constexpr std::uint32_t kRefillEntries = 256;  // Of one domain.
+constexpr int kRefillLanes = 16;
+constexpr std::uint32_t kRefillEntries = 256;  // Of one lane.
 
 constexpr absl::Duration kAgainPause = absl::Seconds(5);
 
@@ -70,16 +70,16 @@ class PollOperation : public Operation {
     }
     Domain& domain = engine_.schedule.Get(keys::DeliveryDomain(delivery_key));
     const int priority_class = PriorityClass(entry.priority());
-    if (engine_.schedule.HasRoom(domain, priority_class)) {
+    if (engine_.schedule.HasRoom(domain, priority_class, entry.tenant())) {
       engine_.Load(delivery_key, entry, parts->micros, false);
       return;
     }
     batch.Delete(Family::kDue, key);
     first_end_ = std::min(first_end_, EndMicros(entry));
-    PutParked(batch, delivery_key, std::move(entry), parts->micros);
+    PutParked(batch, delivery_key, entry, parts->micros);
     engine_.schedule.NoteParked(
-        domain, priority_class,
-        keys::Parked(domain.name, priority_class, parts->micros, keys::DeliveryId(delivery_key)));
+        domain, priority_class, entry.tenant(),
+        keys::Parked(domain.name, priority_class, entry.tenant(), parts->micros, keys::DeliveryId(delivery_key)));
   }
 
   void Continue(std::string key) {
@@ -109,15 +109,19 @@ class RefillOperation : public Operation {
   bool alone() const override { return true; }
 
   void Apply(Group&) override {
-    for (int i = 0; i < kRefillDomains; ++i) {
-      std::string name;
+    for (int i = 0; i < kRefillLanes; ++i) {
+      Lane* lane;
+      std::string prefix, from;
+      std::uint32_t room;
       {
         absl::MutexLock lock(&engine_.mu);
-        Domain* domain = engine_.schedule.NextRefill();
-        if (domain == nullptr) return;
-        name = domain->name;
+        lane = engine_.schedule.NextRefill();
+        if (lane == nullptr) return;
+        prefix = keys::ParkedPrefix(lane->domain->name, lane->priority_class, lane->tenant);
+        from = std::max(prefix, lane->from);
+        room = std::min(engine_.schedule.Room(*lane), kRefillEntries);
       }
-      for (int priority_class = 0; priority_class < kPriorityClasses; ++priority_class) Refill(name, priority_class);
+      if (room > 0) Refill(*lane, from, keys::PrefixEnd(prefix), room);
     }
   }
 
@@ -127,37 +131,36 @@ class RefillOperation : public Operation {
   }
 
  private:
-  void Refill(const std::string& name, int priority_class) {
-    const std::string prefix = keys::ParkedPrefix(name, priority_class);
-    std::string from;
-    std::uint32_t room;
-    {
-      absl::MutexLock lock(&engine_.mu);
-      const Domain* domain = engine_.schedule.Find(name);
-      if (domain == nullptr || !domain->parked[priority_class].any) return;
-      from = std::max(prefix, domain->parked[priority_class].from);
-      room = std::min(engine_.schedule.Room(*domain, priority_class), kRefillEntries);
-    }
-    if (room == 0) return;
-    const auto cursor = engine_.store->Scan(Family::kParked, from, keys::PrefixEnd(prefix));
+  struct Found {
+    std::string key;  // As in `delivery`.
+    storage::v1::DueEntry entry;
+    std::int64_t micros;
+  };
+
+  // Only operations change what is parked of a lane, so it stays as it is while the disk is read.
+  void Refill(Lane& lane, const std::string& from, const std::string& end, std::uint32_t room) {
+    const auto cursor = engine_.store->Scan(Family::kParked, from, end);
     if (cursor == nullptr) return;
-    absl::MutexLock lock(&engine_.mu);
-    Domain& domain = engine_.schedule.Get(name);
-    for (; cursor->Valid() && room > 0; cursor->Next()) {
+    std::vector<Found> found;
+    for (; cursor->Valid() && found.size() < room; cursor->Next()) {
       const auto parts = keys::ParseParked(cursor->key());
-      storage::v1::DueEntry entry;
+      Found each;
       if (!parts.has_value() ||
-          !entry.ParseFromArray(cursor->value().data(), static_cast<int>(cursor->value().size()))) {
+          !each.entry.ParseFromArray(cursor->value().data(), static_cast<int>(cursor->value().size()))) {
         continue;
       }
-      if (engine_.Load(keys::Delivery(parts->id, name), entry, parts->micros, true)) --room;
+      each.key = keys::Delivery(parts->id, parts->domain);
+      each.micros = parts->micros;
+      found.push_back(std::move(each));
     }
+    absl::MutexLock lock(&engine_.mu);
+    Domain& domain = *lane.domain;
+    for (const Found& each : found) engine_.Load(each.key, each.entry, each.micros, true);
     if (cursor->Valid()) {
-      domain.parked[priority_class].from = std::string(cursor->key());
+      engine_.schedule.NoteRefilled(lane, std::string(cursor->key()));
     } else if (cursor->status().ok()) {
-      domain.parked[priority_class].any = false;
+      engine_.schedule.NoteRefilled(lane, "");
     }
-    engine_.schedule.NoteRefill(domain);
     engine_.schedule.Forget(domain);
   }
 
@@ -230,8 +233,8 @@ class DelayOperation : public Operation {
     if (!item_->parked) return engine_.PollAgain(item_->due);
     const absl::string_view domain = keys::DeliveryDomain(item_->key);
     engine_.schedule.NoteParked(
-        engine_.schedule.Get(domain), item_->priority_class,
-        keys::Parked(domain, item_->priority_class, item_->due, keys::DeliveryId(item_->key)));
+        engine_.schedule.Get(domain), item_->priority_class, item_->tenant,
+        keys::Parked(domain, item_->priority_class, item_->tenant, item_->due, keys::DeliveryId(item_->key)));
   }
 
  private:

@@ -94,15 +94,15 @@ storage::v1::DueEntry EntryOf(const Item& item) {
 
 void DeleteEntries(Batch& batch, const Item& item) {
   if (!item.parked) return batch.Delete(Family::kDue, keys::Due(item.due, item.key));
-  batch.Delete(Family::kParked,
-               keys::Parked(keys::DeliveryDomain(item.key), item.priority_class, item.due, keys::DeliveryId(item.key)));
+  batch.Delete(Family::kParked, keys::Parked(keys::DeliveryDomain(item.key), item.priority_class, item.tenant, item.due,
+                                             keys::DeliveryId(item.key)));
   batch.Delete(Family::kDue, keys::Due(EndMicros(item), item.key));
 }
 
 void PutParked(Batch& batch, absl::string_view delivery_key, storage::v1::DueEntry entry, std::int64_t due) {
   entry.set_parked_micros(0);
   batch.Put(Family::kParked,
-            keys::Parked(keys::DeliveryDomain(delivery_key), PriorityClass(entry.priority()), due,
+            keys::Parked(keys::DeliveryDomain(delivery_key), PriorityClass(entry.priority()), entry.tenant(), due,
                          keys::DeliveryId(delivery_key)),
             entry.SerializeAsString());
   entry.set_parked_micros(std::max<std::int64_t>(due, 1));
@@ -146,7 +146,7 @@ void EndDelivery(Group& group, Ending& ending, v1::Event::Type type, std::int64_
   }
   if (ending.parked) {
     group.batch.Delete(Family::kParked, keys::Parked(keys::DeliveryDomain(key), PriorityClass(ending.entry.priority()),
-                                                     ending.due, keys::DeliveryId(key)));
+                                                     ending.entry.tenant(), ending.due, keys::DeliveryId(key)));
   }
   group.batch.Delete(Family::kDue, keys::Due(ending.parked ? EndMicros(ending.entry) : ending.due, key));
 

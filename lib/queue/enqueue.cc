@@ -17,10 +17,14 @@
 namespace hikyaku::queue {
 namespace {
 
+// Both stand in keys, the domain and the tenant before a NUL.
 constexpr std::size_t kMaxDomain = 255;
+constexpr std::size_t kMaxTenant = 255;
 constexpr std::size_t kHeaderHash = 16;
 
 using storage::v1::IdempotencyRecord;
+
+bool HasNul(absl::string_view text) { return absl::StrContains(text, absl::string_view("\0", 1)); }
 
 // The record of an idempotency key as the next operation must see it; nothing if there is none or it is over.
 absl::StatusOr<std::optional<IdempotencyRecord>> FindRecord(const Group& group, const std::string& key,
@@ -220,10 +224,11 @@ void EnqueueOperation::Place(Part& part) {
   if (due_ > now_) return;
   Domain& domain = engine_.schedule.Get(part.delivery->domain());
   const int priority_class = PriorityClass(envelope_.priority());
-  if (!engine_.schedule.HasRoom(domain, priority_class)) {
+  if (!engine_.schedule.HasRoom(domain, priority_class, envelope_.tenant())) {
     part.parked = true;
-    engine_.schedule.NoteParked(domain, priority_class,
-                                keys::Parked(domain.name, priority_class, due_, envelope_.message_id()));
+    engine_.schedule.NoteParked(
+        domain, priority_class, envelope_.tenant(),
+        keys::Parked(domain.name, priority_class, envelope_.tenant(), due_, envelope_.message_id()));
     return;
   }
   auto item = std::make_shared<Item>();
@@ -340,6 +345,8 @@ class ClaimOperation : public Operation {
 
 absl::Status ValidateEnqueue(const internal::v1::EnqueueRequest& request) {
   if (request.envelope().message_id().size() != MessageId::kBytes) return absl::InvalidArgumentError("message_id");
+  const absl::string_view tenant = request.envelope().tenant();
+  if (tenant.size() > kMaxTenant || HasNul(tenant)) return absl::InvalidArgumentError("tenant");
   const bool keyed = request.has_idempotency();
   if (keyed && (request.idempotency().key().empty() || request.idempotency().response().empty())) {
     return absl::InvalidArgumentError("idempotency: key or response is empty");
@@ -349,7 +356,7 @@ absl::Status ValidateEnqueue(const internal::v1::EnqueueRequest& request) {
   absl::flat_hash_set<absl::string_view> domains;
   for (const internal::v1::Destination& destination : request.destinations()) {
     const absl::string_view domain = destination.domain();
-    if (domain.empty() || domain.size() > kMaxDomain || absl::StrContains(domain, absl::string_view("\0", 1))) {
+    if (domain.empty() || domain.size() > kMaxDomain || HasNul(domain)) {
       return absl::InvalidArgumentError("destinations.domain");
     }
     if (!domains.insert(domain).second) return absl::InvalidArgumentError("destinations: a domain stands there twice");

@@ -19,6 +19,7 @@ namespace hikyaku::queue {
 
 struct Domain;
 struct Flow;
+struct Lane;
 struct Stream;
 
 // From hikyaku.v1.Priority: 0 high, 1 normal, 2 bulk.
@@ -44,6 +45,7 @@ struct Item {
   std::int64_t accepted = 0;  // Micros.
   std::uint64_t size = 0;
   Domain* domain = nullptr;  // Lives while an item points to it.
+  Lane* lane = nullptr;      // Set while the schedule holds the item.
 
   // Moves.
   ItemState state = ItemState::kCommitting;

@@ -69,27 +69,32 @@ std::optional<DueParts> ParseDue(absl::string_view key) {
   return DueParts{static_cast<std::int64_t>(ReadBig64(key)), key.substr(8)};
 }
 
-std::string ParkedPrefix(absl::string_view domain, int priority_class) {
+std::string ParkedPrefix(absl::string_view domain, int priority_class, absl::string_view tenant) {
   std::string key(domain);
   key.push_back('\0');
   key.push_back(static_cast<char>(priority_class));
+  Append(key, tenant);
+  key.push_back('\0');
   return key;
 }
 
-std::string Parked(absl::string_view domain, int priority_class, std::int64_t micros, absl::string_view id) {
-  std::string key = ParkedPrefix(domain, priority_class);
+std::string Parked(absl::string_view domain, int priority_class, absl::string_view tenant, std::int64_t micros,
+                   absl::string_view id) {
+  std::string key = ParkedPrefix(domain, priority_class, tenant);
   AppendBig(key, Unsigned(micros), 8);
   Append(key, id);
   return key;
 }
 
 std::optional<ParkedParts> ParseParked(absl::string_view key) {
-  constexpr std::size_t kTail = 1 + 1 + 8 + kId;
-  if (key.size() <= kTail) return std::nullopt;
-  const std::size_t domain = key.size() - kTail;
-  if (key[domain] != '\0') return std::nullopt;
+  constexpr std::size_t kTail = 1 + 8 + kId;
+  const std::size_t domain = key.find('\0');
+  if (domain == absl::string_view::npos || domain == 0 || key.size() < domain + 2 + kTail) return std::nullopt;
+  const absl::string_view tail = key.substr(key.size() - kTail);
+  if (tail[0] != '\0') return std::nullopt;
   return ParkedParts{key.substr(0, domain), static_cast<unsigned char>(key[domain + 1]),
-                     static_cast<std::int64_t>(ReadBig64(key.substr(domain + 2))), key.substr(domain + 10)};
+                     key.substr(domain + 2, key.size() - kTail - domain - 2),
+                     static_cast<std::int64_t>(ReadBig64(tail.substr(1))), tail.substr(9)};
 }
 
 std::string TracePrefix(absl::string_view id) {

@@ -39,12 +39,14 @@ struct DueParts {
 };
 std::optional<DueParts> ParseDue(absl::string_view key);
 
-// `parked`: domain, NUL, priority class (1), micros (8), id (16).
-std::string ParkedPrefix(absl::string_view domain, int priority_class);
-std::string Parked(absl::string_view domain, int priority_class, std::int64_t micros, absl::string_view id);
+// `parked`: domain, NUL, priority class (1), tenant, NUL, micros (8), id (16).
+std::string ParkedPrefix(absl::string_view domain, int priority_class, absl::string_view tenant);
+std::string Parked(absl::string_view domain, int priority_class, absl::string_view tenant, std::int64_t micros,
+                   absl::string_view id);
 struct ParkedParts {
   absl::string_view domain;
   int priority_class;
+  absl::string_view tenant;
   std::int64_t micros;
   absl::string_view id;
 };

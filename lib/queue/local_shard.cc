@@ -207,8 +207,8 @@ absl::Status LocalShard::Recover() {
     const auto parts = keys::ParseParked(key);
     if (!parts.has_value()) return absl::DataLossError("a key in `parked` is damaged");
     if (parts->priority_class >= kPriorityClasses) return absl::DataLossError("a key in `parked` is damaged");
-    schedule.NoteParked(schedule.Get(parts->domain), parts->priority_class, key);
-    parked->Seek(keys::ParkedPrefix(parts->domain, parts->priority_class + 1));
+    schedule.NoteParked(schedule.Get(parts->domain), parts->priority_class, parts->tenant, key);
+    parked->Seek(keys::PrefixEnd(keys::ParkedPrefix(parts->domain, parts->priority_class, parts->tenant)));
   }
   RETURN_IF_ERROR(parked->status());
   const auto suspended = engine_->store->Scan(Family::kMeta, keys::kSuspended, keys::PrefixEnd(keys::kSuspended));
@@ -326,7 +326,7 @@ void LocalShard::SweepReady() {
       oldest[item->priority_class] = std::min(oldest[item->priority_class], item->accepted);
       if (item->state == ItemState::kReady && now >= EndMicros(*item) && over.size() < kSweepStep) over.push_back(item);
     }
-    engine_->schedule.ForEachDomain([&](Domain& domain) { engine_->schedule.NoteRefill(domain); });
+    engine_->schedule.ForEachDomain([&](Domain& domain) { engine_->schedule.NoteRefills(domain); });
   }
   for (int i = 0; i < kPriorityClasses; ++i) engine_->metrics.oldest_age[i]->Set((now - oldest[i]) / 1e6);
   if (!over.empty()) engine_->committer.Push(MakeExpire(*engine_, std::move(over), /*owned=*/false));

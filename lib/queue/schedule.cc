@@ -52,35 +52,65 @@ Domain* Schedule::Find(absl::string_view name) {
 
 void Schedule::Forget(Domain& domain) {
   if (domain.open > 0 || domain.held > 0 || domain.active > 0 || domain.suspended) return;
-  if (domain.refill_listed) refills_.remove(&domain);
+  for (auto& lanes : domain.lanes) {
+    for (auto& [tenant, lane] : lanes) {
+      if (lane.refill_listed) refills_.remove(&lane);
+    }
+  }
   domains_.erase(domains_.find(domain.name));
 }
 
-std::uint32_t Schedule::Room(const Domain& domain, int priority_class) const {
+std::uint32_t Schedule::Room(const Domain& domain, int priority_class, std::uint32_t held) const {
   if (domain.suspended) return 0;
   const std::uint64_t window = std::uint64_t{limits_.window} * kShares[priority_class] / 2;
   const std::uint64_t domain_window = std::uint64_t{limits_.domain_window} * kShares[priority_class] / 2;
-  // A domain always gets enough to keep its workers busy, however full the window is with mail of slower ones.
+  // A lane always gets enough to keep its domain's workers busy, however full the window is with mail of slower domains, or
+  // of other tenants.
   const std::uint32_t least = 2 * limits_.domain_concurrency;
-  if (domain.held < least && held_ < std::uint64_t{kOverdraft} * limits_.window) return least - domain.held;
+  if (held < least && held_ < std::uint64_t{kOverdraft} * limits_.window) return least - held;
   if (held_ >= window || domain.held >= domain_window) return 0;
   return static_cast<std::uint32_t>(std::min(window - held_, domain_window - domain.held));
 }
 
-bool Schedule::HasRoom(const Domain& domain, int priority_class) const {
-  return !domain.parked[priority_class].any && Room(domain, priority_class) > 0;
+bool Schedule::HasRoom(Domain& domain, int priority_class, absl::string_view tenant) const {
+  const auto lane = domain.lanes[priority_class].find(tenant);
+  if (lane == domain.lanes[priority_class].end()) return Room(domain, priority_class, 0) > 0;
+  return !lane->second.parked && Room(lane->second) > 0;
+}
+
+Lane& Schedule::GetLane(Domain& domain, int priority_class, absl::string_view tenant) {
+  auto [it, made] = domain.lanes[priority_class].try_emplace(std::string(tenant));
+  Lane& lane = it->second;
+  if (made) {
+    lane.domain = &domain;
+    lane.priority_class = priority_class;
+    lane.tenant = it->first;
+  }
+  return lane;
+}
+
+// Drops the record if nothing needs it.
+void Schedule::DropLane(Lane& lane) {
+  if (lane.held > 0 || lane.parked) return;
+  if (lane.refill_listed) refills_.remove(&lane);
+  auto& lanes = lane.domain->lanes[lane.priority_class];
+  lanes.erase(lanes.find(std::string(lane.tenant)));
 }
 
 void Schedule::Hold(Item& item) {
+  item.lane = &GetLane(*item.domain, item.priority_class, item.tenant);
+  ++item.lane->held;
   ++item.domain->held;
   ++held_;
 }
 
 void Schedule::Drop(Item& item) {
-  Domain& domain = *item.domain;
-  --domain.held;
+  Lane& lane = *std::exchange(item.lane, nullptr);
+  --lane.held;
+  --item.domain->held;
   --held_;
-  NoteRefill(domain);
+  NoteRefill(lane);
+  DropLane(lane);
 }
 
 void Schedule::Push(ItemPtr item, bool front) {
@@ -103,6 +133,7 @@ void Schedule::Push(ItemPtr item, bool front) {
   placed.place = flow.items.insert(front ? flow.items.begin() : flow.items.end(), std::move(item));
   ++of_class.ready;
   ++placed.domain->ready[placed.priority_class];
+  ++placed.lane->ready;
   Sync(*placed.domain);
   if (placed.domain->served) Enter(flow);
 }
@@ -114,6 +145,7 @@ void Schedule::Remove(Item& item) {
   item.flow = nullptr;
   --classes_[item.priority_class].ready;
   --item.domain->ready[item.priority_class];
+  --item.lane->ready;
   if (flow.items.empty()) DropFlow(flow);
 }
 
@@ -130,7 +162,7 @@ ItemPtr Schedule::Pop() {
   Domain& domain = *item->domain;
   Remove(*item);
   Sync(domain);
-  NoteRefill(domain);
+  NoteRefill(*item->lane);
   return item;
 }
 
@@ -148,34 +180,42 @@ void Schedule::SetDomainConcurrency(std::uint32_t limit) {
 void Schedule::Suspend(Domain& domain, bool suspended) {
   domain.suspended = suspended;
   Sync(domain);
-  NoteRefill(domain);
+  NoteRefills(domain);
 }
 
-void Schedule::NoteParked(Domain& domain, int priority_class, std::string key) {
-  Domain::Parked& parked = domain.parked[priority_class];
-  if (!parked.any || key < parked.from) parked.from = std::move(key);
-  parked.any = true;
-  NoteRefill(domain);
+void Schedule::NoteParked(Domain& domain, int priority_class, absl::string_view tenant, std::string key) {
+  Lane& lane = GetLane(domain, priority_class, tenant);
+  if (!lane.parked || key < lane.from) lane.from = std::move(key);
+  lane.parked = true;
+  NoteRefill(lane);
 }
 
-bool Schedule::RunsLow(const Domain& domain, int priority_class) const {
-  return domain.parked[priority_class].any && domain.ready[priority_class] <= limits_.domain_concurrency &&
-         Room(domain, priority_class) > 0;
+void Schedule::NoteRefill(Lane& lane) {
+  if (!lane.parked || lane.refill_listed) return;
+  if (lane.ready > limits_.domain_concurrency || Room(lane) == 0) return;
+  lane.refill_listed = true;
+  refills_.push_back(&lane);
 }
 
-void Schedule::NoteRefill(Domain& domain) {
-  if (domain.refill_listed) return;
-  if (!RunsLow(domain, 0) && !RunsLow(domain, 1) && !RunsLow(domain, 2)) return;
-  domain.refill_listed = true;
-  refills_.push_back(&domain);
+void Schedule::NoteRefills(Domain& domain) {
+  for (auto& lanes : domain.lanes) {
+    for (auto& [tenant, lane] : lanes) NoteRefill(lane);
+  }
 }
 
-Domain* Schedule::NextRefill() {
+Lane* Schedule::NextRefill() {
   if (refills_.empty()) return nullptr;
-  Domain* domain = refills_.front();
+  Lane* lane = refills_.front();
   refills_.pop_front();
-  domain->refill_listed = false;
-  return domain;
+  lane->refill_listed = false;
+  return lane;
+}
+
+void Schedule::NoteRefilled(Lane& lane, std::string from) {
+  lane.parked = !from.empty();
+  lane.from = std::move(from);
+  NoteRefill(lane);
+  DropLane(lane);
 }
 
 void Schedule::ForEachDomain(const std::function<void(Domain&)>& visit) {

@@ -5,8 +5,9 @@
 // for more. Within a domain: first in, first out. A domain that is at its limit or suspended stands in no ring: it
 // costs the others nothing.
 //
-// Memory: this holds deliveries that are due, and of them a bounded number; HasRoom() says whether one more may come
-// in. What has no room is parked on disk, by domain, and refilled when the domain runs low: NeedsRefill().
+// Memory: this holds deliveries that are due, and of them a bounded number; HasRoom() says whether one more may come in.
+// What has no room is parked on disk, in a lane for each domain, class and tenant, and refilled when the lane runs low:
+// NextRefill(). So nobody's backlog to a domain stands in front of another tenant's mail to it.
 //
 // Threading: none of its own; the engine's mutex guards it.
 #ifndef HIKYAKU_LIB_QUEUE_SCHEDULE_H_
@@ -50,6 +51,18 @@ struct Tenant {
   std::list<Tenant*>::iterator place;
 };
 
+// What is here of one domain, class and tenant: in memory, and parked on disk.
+struct Lane {
+  Domain* domain = nullptr;
+  int priority_class = 0;
+  std::string tenant;
+  std::uint32_t held = 0;   // In memory, in any state.
+  std::uint32_t ready = 0;  // In memory, kReady.
+  bool parked = false;      // Some are parked on disk; those with keys before `from` are in memory.
+  std::string from;
+  bool refill_listed = false;
+};
+
 // What the shard keeps of a domain that has mail here.
 struct Domain {
   std::string name;
@@ -59,13 +72,7 @@ struct Domain {
   std::uint32_t active = 0;  // With workers, or their verdicts on the way to disk: what the limit counts.
   bool suspended = false;
   bool served = true;  // Its flows stand in the rings.
-  // By class: some are parked on disk; those with keys before `from` are in memory.
-  struct Parked {
-    bool any = false;
-    std::string from;
-  };
-  std::array<Parked, kPriorityClasses> parked;
-  bool refill_listed = false;
+  std::array<absl::node_hash_map<std::string, Lane>, kPriorityClasses> lanes;  // By tenant, while there is something in it.
   std::vector<Flow*> flows;  // All of this domain.
   v1::Outcome last_failure;
 };
@@ -89,12 +96,12 @@ class Schedule {
   // Drops the record if nothing needs it.
   void Forget(Domain& domain);
 
-  // Whether one more delivery of the domain and class may be held in memory. False while older ones of the class are
-  // parked, so that order is kept, and while the domain is suspended.
-  bool HasRoom(const Domain& domain, int priority_class) const;
-  // How many more `domain` may hold of the class now; ignores that older ones are parked. The higher classes have room
-  // that a backlog of lower ones cannot take.
-  std::uint32_t Room(const Domain& domain, int priority_class) const;
+  // Whether one more delivery of the lane may be held in memory. False while older ones of it are parked, so that order is
+  // kept, and while the domain is suspended.
+  bool HasRoom(Domain& domain, int priority_class, absl::string_view tenant) const;
+  // How many more the lane may hold now; ignores that older ones are parked. The higher classes have room that a backlog of
+  // lower ones cannot take, and each lane has a little that nobody else can take.
+  std::uint32_t Room(const Lane& lane) const { return Room(*lane.domain, lane.priority_class, lane.held); }
 
   // Takes an item into memory, or out; counts only.
   void Hold(Item& item);
@@ -114,11 +121,14 @@ class Schedule {
   void Suspend(Domain& domain, bool suspended);
 
   // A delivery was parked under `key`.
-  void NoteParked(Domain& domain, int priority_class, std::string key);
-  // Parked deliveries exist and the domain runs low: puts it on the list of NextRefill.
-  void NoteRefill(Domain& domain);
-  // A domain that wants a refill, off the list; null: none.
-  Domain* NextRefill();
+  void NoteParked(Domain& domain, int priority_class, absl::string_view tenant, std::string key);
+  // Puts the lanes of the domain that run low, and have something parked, on the list of NextRefill. What happens in a lane
+  // does so by itself.
+  void NoteRefills(Domain& domain);
+  // A lane that wants a refill, off the list; null: none. It has something parked, and lives until NoteRefilled.
+  Lane* NextRefill();
+  // What of the lane is parked under keys before `from` is in memory now; empty: all. The lane may be gone afterwards.
+  void NoteRefilled(Lane& lane, std::string from);
 
   bool wants_refill() const { return !refills_.empty(); }
 
@@ -138,7 +148,10 @@ class Schedule {
   };
 
   bool Servable(const Domain& domain) const;
-  bool RunsLow(const Domain& domain, int priority_class) const;
+  std::uint32_t Room(const Domain& domain, int priority_class, std::uint32_t held) const;
+  Lane& GetLane(Domain& domain, int priority_class, absl::string_view tenant);
+  void DropLane(Lane& lane);
+  void NoteRefill(Lane& lane);
   void Enter(Flow& flow);
   void Leave(Flow& flow);
   void Sync(Domain& domain);
@@ -148,7 +161,7 @@ class Schedule {
   ScheduleLimits limits_;
   absl::node_hash_map<std::string, Domain> domains_;
   std::array<Class, kPriorityClasses> classes_;
-  std::list<Domain*> refills_;
+  std::list<Lane*> refills_;
   std::uint64_t held_ = 0;
 };
 

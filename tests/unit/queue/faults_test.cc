@@ -277,7 +277,7 @@ TEST_F(CheckerTest, SeesAMissingBodyAndALostDelivery) {
 TEST_F(CheckerTest, SeesAParkedDeliveryWithoutExpiry) {
   Damage([&](Store&, Batch& batch) {
     batch.Delete(Family::kDue, due_);
-    batch.Put(Family::kParked, keys::Parked("x.test", 1, Now(), id_), "");
+    batch.Put(Family::kParked, keys::Parked("x.test", 1, "default", Now(), id_), "");
   });
   EXPECT_NE(Problems().find("parked delivery without its expiry"), std::string::npos) << Problems();
 }

@@ -28,21 +28,34 @@ TEST(Keys, DueSortsByTime) {
   EXPECT_FALSE(ParseDue(due.substr(0, 24)).has_value());
 }
 
-TEST(Keys, ParkedSortsByDomainThenClassThenTime) {
-  EXPECT_LT(Parked("a.test", 2, 900, kId), Parked("b.test", 0, 1, kId));
-  EXPECT_LT(Parked("a.test", 0, 900, kId), Parked("a.test", 1, 2, kId));
-  EXPECT_LT(Parked("a.test", 1, 1, kId), Parked("a.test", 1, 2, kId));
-  // The NUL keeps a domain that is the front of another apart from it.
-  EXPECT_LT(Parked("a", 2, 900, kId), Parked("a.test", 0, 1, kId));
-  const std::string key = Parked("a.test", 2, 77, kId);
-  const auto parts = ParseParked(key);
-  ASSERT_TRUE(parts.has_value());
-  EXPECT_EQ(parts->domain, "a.test");
-  EXPECT_EQ(parts->priority_class, 2);
-  EXPECT_EQ(parts->micros, 77);
-  EXPECT_EQ(parts->id, kId);
+TEST(Keys, ParkedSortsByDomainThenClassThenTenantThenTime) {
+  EXPECT_LT(Parked("a.test", 2, "t", 900, kId), Parked("b.test", 0, "t", 1, kId));
+  EXPECT_LT(Parked("a.test", 0, "t", 900, kId), Parked("a.test", 1, "t", 2, kId));
+  EXPECT_LT(Parked("a.test", 1, "s", 900, kId), Parked("a.test", 1, "t", 1, kId));
+  EXPECT_LT(Parked("a.test", 1, "t", 1, kId), Parked("a.test", 1, "t", 2, kId));
+  // The NULs keep a name that is the front of another apart from it.
+  EXPECT_LT(Parked("a", 2, "t", 900, kId), Parked("a.test", 0, "t", 1, kId));
+  EXPECT_LT(Parked("a", 1, "t", ~std::uint64_t{0} >> 1, kId), Parked("a", 1, "tt", 1, kId));
+}
+
+TEST(Keys, ParkedIsReadBack) {
+  for (const std::string& tenant : {std::string(), std::string("acme"), std::string(255, 't')}) {
+    for (const std::string& id : {kId, std::string(16, '\0')}) {
+      const std::string key = Parked("a.test", 2, tenant, 77, id);
+      EXPECT_EQ(key.substr(0, 9 + tenant.size()), ParkedPrefix("a.test", 2, tenant));
+      const auto parts = ParseParked(key);
+      ASSERT_TRUE(parts.has_value());
+      EXPECT_EQ(parts->domain, "a.test");
+      EXPECT_EQ(parts->priority_class, 2);
+      EXPECT_EQ(parts->tenant, tenant);
+      EXPECT_EQ(parts->micros, 77);
+      EXPECT_EQ(parts->id, id);
+    }
+  }
   EXPECT_FALSE(ParseParked("").has_value());
-  EXPECT_FALSE(ParseParked(std::string(27, 'x')).has_value());
+  EXPECT_FALSE(ParseParked(std::string(40, 'x')).has_value());
+  EXPECT_FALSE(ParseParked(std::string(40, '\0')).has_value());
+  EXPECT_FALSE(ParseParked(Parked("a.test", 2, "", 77, kId).substr(1 + 6)).has_value());
 }
 
 TEST(Keys, PrefixEndCarries) {

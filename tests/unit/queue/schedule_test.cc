@@ -123,8 +123,9 @@ TEST_F(ScheduleTest, WindowIsBoundedButEveryDomainGetsALittle) {
   std::vector<ItemPtr> items;
   const auto fill = [&](const std::string& domain, int priority_class = 2) {
     int held = 0;
-    while (schedule.HasRoom(schedule.Get(domain), priority_class)) {
+    while (schedule.HasRoom(schedule.Get(domain), priority_class, "")) {
       auto item = std::make_shared<Item>();
+      item->priority_class = priority_class;
       item->domain = &schedule.Get(domain);
       schedule.Hold(*item);
       items.push_back(item);
@@ -143,22 +144,36 @@ TEST_F(ScheduleTest, WindowIsBoundedButEveryDomainGetsALittle) {
   EXPECT_EQ(fill("e"), 0);
 }
 
-TEST_F(ScheduleTest, LowDomainWithParkedMailAsksForMore) {
+TEST_F(ScheduleTest, EachTenantOfADomainHasALittleRoom) {
+  schedule_.SetDomainConcurrency(2);
+  Domain& domain = schedule_.Get("x");
+  while (schedule_.HasRoom(domain, 1, "big")) Add("big", "x");
+  schedule_.NoteParked(domain, 1, "big", "k");
+  int small = 0;
+  for (; schedule_.HasRoom(domain, 1, "small"); ++small) Add("small", "x");
+  EXPECT_EQ(small, 4);  // Twice what its workers can do at once.
+}
+
+TEST_F(ScheduleTest, LowLaneWithParkedMailAsksForMore) {
   schedule_.SetDomainConcurrency(1);
   std::vector<ItemPtr> items;
   for (int i = 0; i < 3; ++i) items.push_back(Add("t", "x"));
   Domain& domain = schedule_.Get("x");
-  schedule_.NoteParked(domain, 1, "k2");
-  schedule_.NoteParked(domain, 1, "k1");
-  EXPECT_EQ(domain.parked[1].from, "k1");
-  EXPECT_FALSE(schedule_.HasRoom(domain, 1));  // What comes now must not overtake what is parked,
-  EXPECT_TRUE(schedule_.HasRoom(domain, 0));   // unless it is of another class.
+  schedule_.NoteParked(domain, 1, "t", "k2");
+  schedule_.NoteParked(domain, 1, "t", "k1");
+  Lane& lane = domain.lanes[1].at("t");
+  EXPECT_EQ(lane.from, "k1");
+  EXPECT_FALSE(schedule_.HasRoom(domain, 1, "t"));  // What comes now must not overtake what is parked,
+  EXPECT_TRUE(schedule_.HasRoom(domain, 0, "t"));   // unless it is of another class,
+  EXPECT_TRUE(schedule_.HasRoom(domain, 1, "u"));   // or of another tenant.
   EXPECT_EQ(schedule_.NextRefill(), nullptr);
   schedule_.Pop();
   schedule_.Release(domain);
   schedule_.Pop();
-  EXPECT_EQ(schedule_.NextRefill(), &domain);
+  EXPECT_EQ(schedule_.NextRefill(), &lane);
   EXPECT_EQ(schedule_.NextRefill(), nullptr);
+  schedule_.NoteRefilled(lane, "");
+  EXPECT_TRUE(schedule_.HasRoom(domain, 1, "t"));
 }
 
 TEST_F(ScheduleTest, ForgottenWhenNothingIsLeft) {
