@@ -16,6 +16,11 @@ constexpr int kPatience = 5;
 
 constexpr int kReaders = 2;
 
+// A body up to this is read for a lease however much is read already: large mail to slow hosts holds up large mail only.
+constexpr std::uint64_t kSmallBody = 64 << 10;
+// So many deliveries whose bodies have no room are passed over in search of others.
+constexpr std::size_t kAside = 32;
+
 // Expired items that one operation ends.
 constexpr std::size_t kExpireStep = 2000;
 
@@ -82,10 +87,35 @@ void Engine::Erase(const ItemPtr& item) {
   schedule.Drop(*item);
 }
 
+void Engine::EndLease(Item& item) {
+  leases.Unassign(item);
+  schedule.Release(*item.domain);
+  --leased[item.priority_class];
+  if (!std::exchange(item.read_body, false)) return;
+  const auto it = read_bodies.find(keys::DeliveryId(item.key));
+  if (--it->second.leases > 0) return;
+  read_bytes -= it->second.bytes;
+  read_bodies.erase(it);
+}
+
+// Counts a lease whose body must be read. False: there is no room for that body now.
+bool Engine::HoldBody(Item& item) {
+  const absl::string_view id = keys::DeliveryId(item.key);
+  if (const auto it = read_bodies.find(id); it != read_bodies.end()) {
+    ++it->second.leases;
+  } else {
+    if (item.size > kSmallBody && read_bytes > 0 && read_bytes + item.size > options.leased_bodies) return false;
+    read_bytes += item.size;
+    ReadBody& body = read_bodies[std::string(id)];
+    body.leases = 1;
+    body.bytes = item.size;
+  }
+  item.read_body = true;
+  return true;
+}
+
 void Engine::TakeBack(const ItemPtr& item, bool lost) {
-  leases.Unassign(*item);
-  schedule.Release(*item->domain);
-  --leased[item->priority_class];
+  EndLease(*item);
   if (item->hot_bytes == 0) {
     item->delivery = nullptr;
     item->body = nullptr;
@@ -131,8 +161,8 @@ void Engine::Fill() {
   // While the store is broken nothing can be read, and no verdict could be written.
   if (!gate.open() && (gate.Closed(Gate::kStore) || gate.Closed(Gate::kStopping))) return;
   const std::int64_t now = NowMicros();
-  std::vector<ItemPtr> over;
-  while (over.size() < kExpireStep) {
+  std::vector<ItemPtr> over, aside;
+  while (over.size() < kExpireStep && aside.size() < kAside) {
     Stream* stream = leases.NextWithCredit();
     if (stream == nullptr) break;
     ItemPtr item = schedule.Pop();
@@ -143,19 +173,47 @@ void Engine::Fill() {
       over.push_back(std::move(item));
       continue;
     }
+    const bool at_hand = item->body != nullptr && item->delivery != nullptr;
+    if (!at_hand && !HoldBody(*item)) {
+      aside.push_back(std::move(item));
+      continue;
+    }
     leases.Assign(*stream, item, LeaseClock());
     ++leased[item->priority_class];
-    if (item->body != nullptr && item->delivery != nullptr) {
+    if (at_hand) {
       leases.Offer(*item, item->body);
     } else {
       readers.Push([this, item, lease = item->lease] { ReadForLease(item, lease); });
     }
   }
+  for (; !aside.empty(); aside.pop_back()) schedule.PutBack(std::move(aside.back()));
   if (!over.empty()) outbox.push_back(MakeExpire(*this, std::move(over), /*owned=*/true));
   if (!refilling && schedule.wants_refill()) {
     refilling = true;
     outbox.push_back(MakeRefill(*this));
   }
+}
+
+// Null: there is none.
+absl::StatusOr<std::shared_ptr<const std::string>> Engine::BodyOf(const Item& item, std::uint64_t part) {
+  const absl::string_view id = keys::DeliveryId(item.key);
+  {
+    absl::MutexLock lock(&mu);
+    const auto it = read_bodies.find(id);
+    if (it != read_bodies.end() && it->second.part == part) {
+      if (auto shared = it->second.body.lock(); shared != nullptr) return shared;
+    }
+  }
+  auto read = store->Get(Family::kBody, keys::Body(id, part));
+  if (!read.ok()) return read.status();
+  if (!read->has_value()) return std::shared_ptr<const std::string>();
+  auto body = std::make_shared<const std::string>(std::move(**read));
+  absl::MutexLock lock(&mu);
+  if (const auto it = read_bodies.find(id); it != read_bodies.end()) {
+    it->second.part = part;
+    it->second.body = body;
+  }
+  return body;
 }
 
 // Reads what the lease needs, and hands it to the worker.
@@ -167,9 +225,9 @@ void Engine::ReadForLease(const ItemPtr& item, std::uint64_t lease) {
   if (record.ok() && record->has_value()) {
     delivery = std::make_shared<storage::v1::Delivery>();
     if (delivery->ParseFromString(**record)) {
-      auto read = store->Get(Family::kBody, keys::Body(keys::DeliveryId(item->key), delivery->body_part()));
+      auto read = BodyOf(*item, delivery->body_part());
       status = read.status();
-      if (read.ok() && read->has_value()) body = std::make_shared<const std::string>(std::move(**read));
+      if (read.ok()) body = *std::move(read);
     }
   }
   {

@@ -20,6 +20,8 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
@@ -41,6 +43,14 @@ namespace hikyaku::queue {
 
 inline constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 
+// The body of a message, read for leases: those to several domains share one.
+struct ReadBody {
+  std::uint32_t leases = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t part = 0;
+  std::weak_ptr<const std::string> body;
+};
+
 struct Engine {
   Engine(Options options, Clock& clock, std::unique_ptr<Store> store, storage::v1::Counters counters);
 
@@ -48,6 +58,9 @@ struct Engine {
 
   // Pairs ready deliveries with workers that have credit, and tells the workers all that they have to hear.
   void Dispatch() ABSL_LOCKS_EXCLUDED(mu);
+
+  // Ends the lease of an item, of whatever kind: it belongs to no worker any more.
+  void EndLease(Item& item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
   // Takes a leased item back into the schedule. `lost`: no word came of it. Dispatch afterwards.
   void TakeBack(const ItemPtr& item, bool lost) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
@@ -95,6 +108,8 @@ struct Engine {
   ItemSet items ABSL_GUARDED_BY(mu);  // All that are in memory, but for kCommitting.
   std::uint64_t hot_bytes ABSL_GUARDED_BY(mu) = 0;
   std::uint64_t leased[kPriorityClasses] ABSL_GUARDED_BY(mu) = {};
+  absl::flat_hash_map<std::string, ReadBody> read_bodies ABSL_GUARDED_BY(mu);  // By message id.
+  std::uint64_t read_bytes ABSL_GUARDED_BY(mu) = 0;                            // Of all of them.
   std::uint64_t open ABSL_GUARDED_BY(mu) = 0;  // Deliveries on disk.
   bool refilling ABSL_GUARDED_BY(mu) = false;  // An operation is on its way.
   // Pushed by the next Dispatch, without the mutex: a committer that has stopped finishes an operation at once.
@@ -114,6 +129,8 @@ struct Engine {
  private:
   void ReadForLease(const ItemPtr& item, std::uint64_t lease) ABSL_LOCKS_EXCLUDED(mu);
   void Fill() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  bool HoldBody(Item& item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  absl::StatusOr<std::shared_ptr<const std::string>> BodyOf(const Item& item, std::uint64_t part) ABSL_LOCKS_EXCLUDED(mu);
 };
 
 // ----- What operations write; on the committer's thread. -----

@@ -56,7 +56,8 @@ struct Item {
   std::uint64_t hot_bytes = 0;  // Of `body`, counted in the engine's budget.
   Stream* stream = nullptr;     // Set while leased or reporting; null if the stream is gone.
   std::uint64_t lease = 0;
-  bool offered = false;  // The worker was told of the lease.
+  bool offered = false;    // The worker was told of the lease.
+  bool read_body = false;  // Its lease is counted in the engine's read bodies.
 
   // Of the schedule, while kReady.
   Flow* flow = nullptr;

@@ -159,8 +159,7 @@ class PurgeOperation : public Operation {
     const ItemPtr item = *it;
     if (item->state == ItemState::kLeased) {
       engine_.leases.Revoke(*item);
-      engine_.schedule.Release(*item->domain);
-      --engine_.leased[item->priority_class];
+      engine_.EndLease(*item);
     } else if (item->state == ItemState::kReady) {
       engine_.schedule.Remove(*item);
     } else {

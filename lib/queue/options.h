@@ -27,6 +27,8 @@ struct Options {
   std::uint64_t min_free_inodes = 1000;
   absl::Duration event_retention = absl::Hours(3 * 24);
   std::uint64_t hot_bodies = std::uint64_t{64} << 20;
+  // Bodies that were read for leases and are with workers. Small ones may go beyond it, and one large one.
+  std::uint64_t leased_bodies = std::uint64_t{256} << 20;
   std::uint32_t window = 50'000;
   std::uint32_t domain_window = 1'000;
   std::uint64_t write_buffer = std::uint64_t{32} << 20;

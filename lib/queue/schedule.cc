@@ -166,6 +166,16 @@ ItemPtr Schedule::Pop() {
   return item;
 }
 
+void Schedule::PutBack(ItemPtr item) {
+  Item& placed = *item;
+  Release(*placed.domain);
+  Push(std::move(item), /*front=*/true);
+  // What it paid; a debt would grow with each try. A flow made anew owes nothing.
+  Flow& flow = *placed.flow;
+  flow.deficit = std::min(flow.deficit + Cost(placed), 0);
+  flow.tenant->deficit = std::min(flow.tenant->deficit + Cost(placed), 0);
+}
+
 void Schedule::Release(Domain& domain) {
   HIKYAKU_CHECK(domain.active > 0);
   --domain.active;

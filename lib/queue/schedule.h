@@ -114,6 +114,8 @@ class Schedule {
 
   // The next item that no limit forbids, out of its flow, its domain counted as active; null: none.
   ItemPtr Pop();
+  // The item that Pop gave goes back where it was, as if it had never come.
+  void PutBack(ItemPtr item);
   // The item that Pop gave is no longer active.
   void Release(Domain& domain);
 

@@ -155,13 +155,11 @@ void VerdictOperation::Finish(const absl::Status& status) {
   if (status.ok()) CountMetrics();
   absl::MutexLock lock(&engine_.mu);
   Stream* stream = item_->stream;
-  engine_.leases.Unassign(*item_);
+  engine_.EndLease(*item_);
   if (stream != nullptr && status.ok()) {
     engine_.leases.Notify(*stream, {.kind = Notice::kRecorded, .lease = item_->lease});
   }
   Domain& domain = *item_->domain;
-  engine_.schedule.Release(domain);
-  --engine_.leased[item_->priority_class];
   engine_.Erase(item_);
   if (!status.ok()) return;
   if (record_.empty()) {

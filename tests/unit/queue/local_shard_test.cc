@@ -259,6 +259,36 @@ TEST_F(LifeCycle, MailThatKillsWorkersIsPutOff) {
   ExpectSound();
 }
 
+TEST_F(LifeCycle, LeasesOfOneMessageShareItsBody) {
+  options_.hot_bodies = 0;
+  options_.leased_bodies = 150'000;
+  Open();
+  Worker worker(*shard_, 0);
+  Accept(Mail({"a@a.test", "a@b.test", "a@c.test"}, std::string(100'000, 'x')));
+  worker.stream().Grant(1);
+  const Lease first = worker.Next();
+  worker.stream().Grant(2);
+  const Lease second = worker.Next(), third = worker.Next();
+  EXPECT_EQ(first.body, second.body);
+  EXPECT_EQ(first.body, third.body);
+  for (const Lease& lease : {first, second, third}) worker.Report(lease, {Delivered()});
+  ExpectSound();
+}
+
+TEST_F(LifeCycle, LargeBodiesInHandAreBoundedAndSmallOnesGoOn) {
+  options_.hot_bodies = 0;
+  options_.leased_bodies = 150'000;
+  Open();
+  for (const char* address : {"a@a.test", "a@b.test", "a@c.test"}) Accept(Mail({address}, std::string(100'000, 'x')));
+  Accept(Mail({"a@d.test"}));
+  Worker worker(*shard_, 10);
+  EXPECT_TRUE(Eventually([&] { return worker.waiting() == 2; }));
+  EXPECT_FALSE(Eventually([&] { return worker.waiting() > 2; }, absl::Milliseconds(200)));
+  for (int i = 0; i < 4; ++i) worker.Report(worker.Next(), {Delivered()});
+  EXPECT_EQ(Check().deliveries(), 0);
+  ExpectSound();
+}
+
 // A tenant's backlog to a domain, parked on disk, does not stand before another tenant's mail to the same domain.
 TEST_F(LifeCycle, BacklogOfOneTenantDoesNotHoldUpAnother) {
   options_.domain_concurrency = 1;

@@ -118,6 +118,23 @@ TEST_F(ScheduleTest, ReturnedItemGoesToTheFront) {
   EXPECT_EQ(schedule_.Pop(), first);
 }
 
+TEST_F(ScheduleTest, ItemPutBackComesNextAndOwesNothing) {
+  const ItemPtr large = Add("t", "x", 0, 4 << 20);
+  for (int i = 0; i < 50; ++i) Add("t", "x");
+  for (int i = 0; i < 50; ++i) Add("u", "y");
+  for (int i = 0; i < 100; ++i) {
+    ItemPtr item = schedule_.Pop();
+    while (item != large) {
+      schedule_.PutBack(item);
+      item = schedule_.Pop();
+    }
+    schedule_.PutBack(item);
+  }
+  EXPECT_EQ(schedule_.Get("x").active, 0);
+  schedule_.Remove(*large);
+  EXPECT_EQ(Take(20, Tenant_), (std::map<std::string, int>{{"t", 10}, {"u", 10}}));
+}
+
 TEST_F(ScheduleTest, WindowIsBoundedButEveryDomainGetsALittle) {
   Schedule schedule({.domain_concurrency = 2, .window = 20, .domain_window = 10});
   std::vector<ItemPtr> items;
