@@ -5,6 +5,7 @@
 
 #include "lib/base/status_macros.h"
 #include "lib/config/duration.h"
+#include "services/queue/memory_limit.h"
 
 namespace hikyaku::queue {
 namespace {
@@ -36,6 +37,7 @@ Options OptionsFrom(const v1::Config& config) {
   options.window = queue.window();
   options.write_buffer = queue.write_buffer().bytes();
   options.block_cache = queue.block_cache().bytes();
+  options.memory_limit = MemoryLimit(MachineMemory());
   options.pending_bytes = config.limits().memory().bytes();
   return options;
 }
