@@ -22,8 +22,8 @@ std::unique_ptr<Operation> MakePoll(Engine& engine);
 // Brings parked deliveries of domains that run low into memory.
 std::unique_ptr<Operation> MakeRefill(Engine& engine);
 
-// Ends items as expired. `owned`: they are in state kEnding, and for this operation alone; otherwise it takes those that are
-// still ready when it comes to them.
+// Ends items as expired. `owned`: they are in state kEnding, and for this operation alone; otherwise it takes those
+// that are still ready when it comes to them.
 std::unique_ptr<Operation> MakeExpire(Engine& engine, std::vector<ItemPtr> items, bool owned);
 
 // Puts an item (state kEnding) off until `due_micros`, or its end if that comes first.

@@ -20,10 +20,9 @@ v1::Outcome ExpiredOutcome(const storage::v1::Delivery& delivery, const v1::Outc
   if (outcome.scope() == v1::Outcome::SCOPE_UNSPECIFIED) outcome.set_scope(v1::Outcome::SCOPE_MESSAGE);
   outcome.set_enhanced_code("4.4.7");
   outcome.set_bounce_class("MessageExpired");
-  outcome.set_text(delivery.attempts() == 0
-                       ? "expired before the first attempt"
-                       : absl::StrCat("expired after ", delivery.attempts(), " attempts; the last error was: ",
-                                      CutText(last.text())));
+  outcome.set_text(delivery.attempts() == 0 ? "expired before the first attempt"
+                                            : absl::StrCat("expired after ", delivery.attempts(),
+                                                           " attempts; the last error was: ", CutText(last.text())));
   SetTime(*outcome.mutable_time(), now_micros);
   return outcome;
 }

@@ -16,7 +16,8 @@ constexpr int kPatience = 5;
 
 constexpr int kReaders = 2;
 
-// A body up to this is read for a lease however much is read already: large mail to slow hosts holds up large mail only.
+// A body up to this is read for a lease however much is read already: large mail to slow hosts holds up large mail
+// only.
 constexpr std::uint64_t kSmallBody = 64 << 10;
 // So many deliveries whose bodies have no room are passed over in search of others.
 constexpr std::size_t kAside = 32;
@@ -238,8 +239,8 @@ void Engine::ReadForLease(const ItemPtr& item, std::uint64_t lease) {
       leases.Offer(*item, std::move(body));
     } else {
       leases.Revoke(*item);
-      // While the store is being reopened nothing is leased: the item waits where it is. Otherwise the record is damaged, or
-      // its disk is, and it waits for longer, until the mail expires.
+      // While the store is being reopened nothing is leased: the item waits where it is. Otherwise the record is
+      // damaged, or its disk is, and it waits for longer, until the mail expires.
       if (!absl::IsUnavailable(status)) {
         item->lost_leases = std::max(item->lost_leases, kPatience);
       } else if (!gate.Closed(Gate::kStore)) {

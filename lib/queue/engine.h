@@ -81,8 +81,8 @@ struct Engine {
   // A due entry was written that the poll must see.
   void LowerNextDue(std::int64_t micros);
 
-  // The poll must come back to an entry of this time, which stays where it is: a little later, for what stopped it may stop
-  // it again. On the committer's thread.
+  // The poll must come back to an entry of this time, which stays where it is: a little later, for what stopped it may
+  // stop it again. On the committer's thread.
   void PollAgain(std::int64_t micros);
   // An entry of PollAgain has waited long enough.
   bool WantsPollAgain() const;
@@ -110,8 +110,8 @@ struct Engine {
   std::uint64_t leased[kPriorityClasses] ABSL_GUARDED_BY(mu) = {};
   absl::flat_hash_map<std::string, ReadBody> read_bodies ABSL_GUARDED_BY(mu);  // By message id.
   std::uint64_t read_bytes ABSL_GUARDED_BY(mu) = 0;                            // Of all of them.
-  std::uint64_t open ABSL_GUARDED_BY(mu) = 0;  // Deliveries on disk.
-  bool refilling ABSL_GUARDED_BY(mu) = false;  // An operation is on its way.
+  std::uint64_t open ABSL_GUARDED_BY(mu) = 0;                                  // Deliveries on disk.
+  bool refilling ABSL_GUARDED_BY(mu) = false;                                  // An operation is on its way.
   // Pushed by the next Dispatch, without the mutex: a committer that has stopped finishes an operation at once.
   std::vector<std::unique_ptr<Operation>> outbox ABSL_GUARDED_BY(mu);
 
@@ -130,7 +130,8 @@ struct Engine {
   void ReadForLease(const ItemPtr& item, std::uint64_t lease) ABSL_LOCKS_EXCLUDED(mu);
   void Fill() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   bool HoldBody(Item& item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  absl::StatusOr<std::shared_ptr<const std::string>> BodyOf(const Item& item, std::uint64_t part) ABSL_LOCKS_EXCLUDED(mu);
+  absl::StatusOr<std::shared_ptr<const std::string>> BodyOf(const Item& item, std::uint64_t part)
+      ABSL_LOCKS_EXCLUDED(mu);
 };
 
 // ----- What operations write; on the committer's thread. -----
@@ -154,8 +155,8 @@ inline std::int64_t EndMicros(const storage::v1::DueEntry& entry) {
   return EndMicros(entry.attempted(), entry.deliver_by(), entry.expire_micros());
 }
 
-// Of an outcome's text, as much as goes into another: whole UTF-8 characters, for a string field with half of one cannot be
-// read again.
+// Of an outcome's text, as much as goes into another: whole UTF-8 characters, for a string field with half of one
+// cannot be read again.
 absl::string_view CutText(absl::string_view text);
 
 // ----- Ends outside of an attempt: expired or cancelled. -----

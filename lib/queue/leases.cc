@@ -46,7 +46,8 @@ void Leases::Assign(Stream& stream, ItemPtr item, absl::Duration now) {
 
 void Leases::Offer(Item& item, std::shared_ptr<const std::string> body) {
   item.offered = true;
-  Notify(*item.stream, {.kind = Notice::kLease, .lease = item.lease, .delivery = item.delivery, .body = std::move(body)});
+  Notify(*item.stream,
+         {.kind = Notice::kLease, .lease = item.lease, .delivery = item.delivery, .body = std::move(body)});
 }
 
 void Leases::Revoke(Item& item) {

@@ -225,7 +225,8 @@ void LocalShard::WaitForLeases(absl::Duration patience) {
   if (patience <= absl::ZeroDuration()) return;
   Engine& engine = *engine_;
   const auto none = [&engine]() ABSL_SHARED_LOCKS_REQUIRED(engine.mu) {
-    return std::all_of(std::begin(engine.leased), std::end(engine.leased), [](std::uint64_t count) { return count == 0; });
+    return std::all_of(std::begin(engine.leased), std::end(engine.leased),
+                       [](std::uint64_t count) { return count == 0; });
   };
   absl::MutexLock lock(&engine.mu);
   if (engine.mu.AwaitWithTimeout(absl::Condition(&none), patience)) return;

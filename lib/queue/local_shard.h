@@ -46,8 +46,8 @@ class LocalShard : public Shard {
   ~LocalShard() override;
 
   // Ends: takes no new mail and gives no new leases, waits up to `patience` for the verdicts of those that are out,
-  // finishes what is on its way to disk, closes streams and watches with kUnavailable, and closes the folder. Leases that
-  // are still out then are delivered again after the next start. Once is enough; the destructor calls it.
+  // finishes what is on its way to disk, closes streams and watches with kUnavailable, and closes the folder. Leases
+  // that are still out then are delivered again after the next start. Once is enough; the destructor calls it.
   void Stop(absl::Duration patience = absl::ZeroDuration());
 
   // What may change while it runs. The lifetime holds for mail that comes from now on.

@@ -64,8 +64,8 @@ std::uint32_t Schedule::Room(const Domain& domain, int priority_class, std::uint
   if (domain.suspended) return 0;
   const std::uint64_t window = std::uint64_t{limits_.window} * kShares[priority_class] / 2;
   const std::uint64_t domain_window = std::uint64_t{limits_.domain_window} * kShares[priority_class] / 2;
-  // A lane always gets enough to keep its domain's workers busy, however full the window is with mail of slower domains, or
-  // of other tenants.
+  // A lane always gets enough to keep its domain's workers busy, however full the window is with mail of slower
+  // domains, or of other tenants.
   const std::uint32_t least = 2 * limits_.domain_concurrency;
   if (held < least && held_ < std::uint64_t{kOverdraft} * limits_.window) return least - held;
   if (held_ >= window || domain.held >= domain_window) return 0;

@@ -5,9 +5,9 @@
 // for more. Within a domain: first in, first out. A domain that is at its limit or suspended stands in no ring: it
 // costs the others nothing.
 //
-// Memory: this holds deliveries that are due, and of them a bounded number; HasRoom() says whether one more may come in.
-// What has no room is parked on disk, in a lane for each domain, class and tenant, and refilled when the lane runs low:
-// NextRefill(). So nobody's backlog to a domain stands in front of another tenant's mail to it.
+// Memory: this holds deliveries that are due, and of them a bounded number; HasRoom() says whether one more may come
+// in. What has no room is parked on disk, in a lane for each domain, class and tenant, and refilled when the lane runs
+// low: NextRefill(). So nobody's backlog to a domain stands in front of another tenant's mail to it.
 //
 // Threading: none of its own; the engine's mutex guards it.
 #ifndef HIKYAKU_LIB_QUEUE_SCHEDULE_H_
@@ -72,7 +72,8 @@ struct Domain {
   std::uint32_t active = 0;  // With workers, or their verdicts on the way to disk: what the limit counts.
   bool suspended = false;
   bool served = true;  // Its flows stand in the rings.
-  std::array<absl::node_hash_map<std::string, Lane>, kPriorityClasses> lanes;  // By tenant, while there is something in it.
+  std::array<absl::node_hash_map<std::string, Lane>, kPriorityClasses>
+      lanes;                 // By tenant, while there is something in it.
   std::vector<Flow*> flows;  // All of this domain.
   v1::Outcome last_failure;
 };
@@ -96,11 +97,11 @@ class Schedule {
   // Drops the record if nothing needs it.
   void Forget(Domain& domain);
 
-  // Whether one more delivery of the lane may be held in memory. False while older ones of it are parked, so that order is
-  // kept, and while the domain is suspended.
+  // Whether one more delivery of the lane may be held in memory. False while older ones of it are parked, so that order
+  // is kept, and while the domain is suspended.
   bool HasRoom(Domain& domain, int priority_class, absl::string_view tenant) const;
-  // How many more the lane may hold now; ignores that older ones are parked. The higher classes have room that a backlog of
-  // lower ones cannot take, and each lane has a little that nobody else can take.
+  // How many more the lane may hold now; ignores that older ones are parked. The higher classes have room that a
+  // backlog of lower ones cannot take, and each lane has a little that nobody else can take.
   std::uint32_t Room(const Lane& lane) const { return Room(*lane.domain, lane.priority_class, lane.held); }
 
   // Takes an item into memory, or out; counts only.
@@ -124,8 +125,8 @@ class Schedule {
 
   // A delivery was parked under `key`.
   void NoteParked(Domain& domain, int priority_class, absl::string_view tenant, std::string key);
-  // Puts the lanes of the domain that run low, and have something parked, on the list of NextRefill. What happens in a lane
-  // does so by itself.
+  // Puts the lanes of the domain that run low, and have something parked, on the list of NextRefill. What happens in a
+  // lane does so by itself.
   void NoteRefills(Domain& domain);
   // A lane that wants a refill, off the list; null: none. It has something parked, and lives until NoteRefilled.
   Lane* NextRefill();

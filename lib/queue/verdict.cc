@@ -109,8 +109,8 @@ void VerdictOperation::Judge(const storage::v1::Recipient& recipient, v1::Outcom
     ++tally_.expired;
     outcome.set_enhanced_code("4.4.7");
     outcome.set_bounce_class("MessageExpired");
-    outcome.set_text(absl::StrCat("expired after ", rest_.attempts(), " attempts; the last error was: ",
-                                  CutText(outcome.text())));
+    outcome.set_text(
+        absl::StrCat("expired after ", rest_.attempts(), " attempts; the last error was: ", CutText(outcome.text())));
     return AddEvent(v1::Event::TYPE_EXPIRED, recipient.address(), outcome);
   }
   ++tally_.deferred;

@@ -9,8 +9,8 @@
 
 namespace hikyaku::queue {
 
-// 80 % of `machine_bytes`, or of the memory limit of our control group (version 1 or 2) or of one above it, whichever is
-// the least. `root` is where /proc and /sys are found: for tests.
+// 80 % of `machine_bytes`, or of the memory limit of our control group (version 1 or 2) or of one above it, whichever
+// is the least. `root` is where /proc and /sys are found: for tests.
 std::uint64_t MemoryLimit(std::uint64_t machine_bytes, const std::string& root = "");
 
 // The memory of this machine.

@@ -72,8 +72,7 @@ grpc::ServerBidiReactor<internal::v1::WorkerMessage, internal::v1::ShardMessage>
   return new LeaseReactor(shard_, calls_);  // Deletes itself in OnDone.
 }
 
-grpc::ServerUnaryReactor* QueueService::GetMessage(grpc::CallbackServerContext*,
-                                                   const v1::GetMessageRequest* request,
+grpc::ServerUnaryReactor* QueueService::GetMessage(grpc::CallbackServerContext*, const v1::GetMessageRequest* request,
                                                    v1::GetMessageResponse* response) {
   auto* reactor = new UnaryCall(calls_);
   shard_.GetMessage(*request, FinishWith(reactor, response));
@@ -85,8 +84,7 @@ grpc::ServerWriteReactor<v1::Event>* QueueService::WatchEvents(grpc::CallbackSer
   return new EventReactor(shard_, calls_, *request);  // Deletes itself in OnDone.
 }
 
-grpc::ServerUnaryReactor* QueueService::ListQueues(grpc::CallbackServerContext*,
-                                                   const v1::ListQueuesRequest* request,
+grpc::ServerUnaryReactor* QueueService::ListQueues(grpc::CallbackServerContext*, const v1::ListQueuesRequest* request,
                                                    v1::ListQueuesResponse* response) {
   auto* reactor = new UnaryCall(calls_);
   shard_.ListQueues(*request, FinishWith(reactor, response));
@@ -108,8 +106,8 @@ grpc::ServerUnaryReactor* QueueService::Flush(grpc::CallbackServerContext*, cons
   return reactor;
 }
 
-grpc::ServerUnaryReactor* QueueService::Suspend(grpc::CallbackServerContext*,
-                                                const v1::SuspendRequest* request, v1::SuspendResponse* response) {
+grpc::ServerUnaryReactor* QueueService::Suspend(grpc::CallbackServerContext*, const v1::SuspendRequest* request,
+                                                v1::SuspendResponse* response) {
   auto* reactor = new UnaryCall(calls_);
   shard_.Suspend(*request, FinishWith(reactor, response));
   return reactor;

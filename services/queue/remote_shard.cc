@@ -95,17 +95,15 @@ RemoteShard::~RemoteShard() { calls_.Wait(); }
 void RemoteShard::Enqueue(internal::v1::EnqueueRequest request, Done<internal::v1::EnqueueResponse> done) {
   calls_.Enter();
   auto* call = NewCall(std::move(request), std::move(done), kWriteLimit);
-  stub_->async()->Enqueue(&call->context, &call->request, &call->response, [this, call](grpc::Status status) {
-    End(call, calls_, WriteStatus(status, call->context));
-  });
+  stub_->async()->Enqueue(&call->context, &call->request, &call->response,
+                          [this, call](grpc::Status status) { End(call, calls_, WriteStatus(status, call->context)); });
 }
 
 void RemoteShard::Claim(internal::v1::ClaimRequest request, Done<internal::v1::ClaimResponse> done) {
   calls_.Enter();
   auto* call = NewCall(std::move(request), std::move(done), kWriteLimit);
-  stub_->async()->Claim(&call->context, &call->request, &call->response, [this, call](grpc::Status status) {
-    End(call, calls_, WriteStatus(status, call->context));
-  });
+  stub_->async()->Claim(&call->context, &call->request, &call->response,
+                        [this, call](grpc::Status status) { End(call, calls_, WriteStatus(status, call->context)); });
 }
 
 std::unique_ptr<LeaseStream> RemoteShard::OpenLeases(std::string worker, LeaseListener* listener) {
@@ -118,12 +116,12 @@ std::unique_ptr<EventSubscription> RemoteShard::WatchEvents(internal::v1::WatchS
 }
 
 // The reads differ in their names only.
-#define HIKYAKU_FORWARD(Method, limit)                                                                             \
-  void RemoteShard::Method(v1::Method##Request request, Done<v1::Method##Response> done) {                         \
-    calls_.Enter();                                                                                                \
-    auto* call = NewCall(std::move(request), std::move(done), limit);                                              \
-    stub_->async()->Method(&call->context, &call->request, &call->response,                                        \
-                           [this, call](grpc::Status status) { End(call, calls_, FromGrpcStatus(status)); });      \
+#define HIKYAKU_FORWARD(Method, limit)                                                                        \
+  void RemoteShard::Method(v1::Method##Request request, Done<v1::Method##Response> done) {                    \
+    calls_.Enter();                                                                                           \
+    auto* call = NewCall(std::move(request), std::move(done), limit);                                         \
+    stub_->async()->Method(&call->context, &call->request, &call->response,                                   \
+                           [this, call](grpc::Status status) { End(call, calls_, FromGrpcStatus(status)); }); \
   }
 HIKYAKU_FORWARD(GetMessage, kReadLimit)
 HIKYAKU_FORWARD(ListQueues, kReadLimit)
@@ -137,9 +135,8 @@ HIKYAKU_FORWARD(Purge, kWriteLimit)
 void RemoteShard::CheckQueue(Done<v1::CheckQueueResponse> done) {
   calls_.Enter();
   auto* call = NewCall(v1::CheckQueueRequest(), std::move(done), absl::Minutes(10));
-  stub_->async()->CheckQueue(&call->context, &call->request, &call->response, [this, call](grpc::Status status) {
-    End(call, calls_, FromGrpcStatus(status));
-  });
+  stub_->async()->CheckQueue(&call->context, &call->request, &call->response,
+                             [this, call](grpc::Status status) { End(call, calls_, FromGrpcStatus(status)); });
 }
 
 std::string RemoteShard::NotReady() const {

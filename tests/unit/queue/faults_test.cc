@@ -118,7 +118,8 @@ TEST_F(FaultTest, MailThatCannotBeReadAtItsEndIsKeptAndEndsLater) {
   EXPECT_TRUE(Eventually([&] {
     clock_.Advance(absl::Seconds(1));
     return Trace(ready) == "AE" && Trace(scheduled) == "AE";
-  })) << Trace(ready) << Trace(scheduled);
+  })) << Trace(ready)
+      << Trace(scheduled);
   ExpectSound();
 }
 
@@ -187,7 +188,9 @@ TEST_F(FaultTest, TwoSweepsOfTheSameMailAreOne) {
   EXPECT_TRUE(Eventually([&] { return Trace(id) == "AE"; })) << Trace(id);
   v1::ResumeRequest resume;
   resume.set_domain("x.test");
-  Await<v1::ResumeResponse>([&](Done<v1::ResumeResponse> done) { shard_->Resume(resume, std::move(done)); }).IgnoreError();
+  Await<v1::ResumeResponse>([&](Done<v1::ResumeResponse> done) {
+    shard_->Resume(resume, std::move(done));
+  }).IgnoreError();
   Worker worker(*shard_, 5);
   Accept(Mail({"b@x.test"}));
   worker.Report(worker.Next(), {Delivered()});

@@ -17,9 +17,9 @@ struct Faults {
   enum Kind { kNone, kLost, kKept };
   // Of the next write that the store is given: it fails, and the batch is lost, or kept all the same.
   std::atomic<Kind> next_write{kNone};
-  std::atomic<bool> broken{false};  // The store cannot be reopened.
-  std::atomic<bool> unreadable{false};  // Deliveries and bodies cannot be read.
-  std::atomic<int> lost_counters{0};    // So many reads of the counters fail.
+  std::atomic<bool> broken{false};                           // The store cannot be reopened.
+  std::atomic<bool> unreadable{false};                       // Deliveries and bodies cannot be read.
+  std::atomic<int> lost_counters{0};                         // So many reads of the counters fail.
   std::atomic<bool> hold_bodies{false}, hold_writes{false};  // Reads of bodies, or writes, wait.
   std::atomic<int> held_bodies{0}, held_writes{0};           // That began to wait.
   std::atomic<int> heals{0};
