@@ -27,16 +27,13 @@ class Gate {
 
   // Returns when as many have left as have entered.
   void Wait() {
-    absl::MutexLock lock(&mutex_, absl::Condition(
-                                      +[](int* running) { return *running == 0; }, &running_));
+    absl::MutexLock lock(&mutex_, absl::Condition(+[](int* running) { return *running == 0; }, &running_));
   }
 
   // The same, but for `limit` at the most. False: some are still in.
   bool WaitFor(absl::Duration limit) {
     absl::MutexLock lock(&mutex_);
-    return mutex_.AwaitWithTimeout(absl::Condition(
-                                       +[](int* running) { return *running == 0; }, &running_),
-                                   limit);
+    return mutex_.AwaitWithTimeout(absl::Condition(+[](int* running) { return *running == 0; }, &running_), limit);
   }
 
  private:
