@@ -179,7 +179,8 @@ def test_a_key_while_a_shard_is_away(cluster, world, stage, domains):
     """Repeated until it works, over the death and the return of a shard: each recipient gets one mail."""
     sink = stage.sink(ONE)
     a, b = fresh(world, domains, "q0"), fresh(world, domains, "q1")
-    messages = [request(subject=word, to=[f"r@{a}", f"s@{b}"], idempotency_key=word) for word in (token() for _ in range(12))]
+    messages = [request(subject=word, to=[f"r@{a}", f"s@{b}"], idempotency_key=word)
+                for word in (token() for _ in range(12))]
     half = [world.api.mail.SendMail.future(message, timeout=60) for message in messages[:6]]
     cluster.shards["q1"].kill()
     codes = {code_of(call.result) for call in half} | {code_of(lambda m=m: world.api.send(m)) for m in messages[6:]}
@@ -289,14 +290,14 @@ def test_a_worker_is_killed_in_the_middle_of_a_lease(cluster, world, stage, doma
 
 
 def test_a_worker_that_is_frozen_loses_its_lease(cluster, world, stage, domains):
-    """Another one delivers; the first, awake again, finds an answer that it has waited for, and does not send the dot."""
+    """Another one delivers; the first, awake again, finds the answer that it waited for, and does not send the dot."""
     held = Held()
     sink = stage.sink(ONE, script=held, extensions=STEP_BY_STEP)
     name = fresh(world, domains, "q0")
     message_id = world.send(f"r@{name}")
     assert held.reached.wait(30)
-    second = Node(stage.folder, merged(cluster.delivery.config, {"listeners": {"http": [{"address": "127.0.0.1:8201"}]}}),
-                  "delivery", "delivery2")
+    elsewhere = merged(cluster.delivery.config, {"listeners": {"http": [{"address": "127.0.0.1:8201"}]}})
+    second = Node(stage.folder, elsewhere, "delivery", "delivery2")
     stage.add(second, second.kill)
     cluster.delivery.process.signal(signal.SIGSTOP)
     try:
@@ -308,7 +309,7 @@ def test_a_worker_that_is_frozen_loses_its_lease(cluster, world, stage, domains)
         cluster.delivery.process.signal(signal.SIGCONT)
     # The frozen one's session ends without its mail.
     first = next(number for number, line in sink.commands if line.startswith("RCPT"))
-    wait_for(lambda: cluster.delivery.metric("hikyaku_delivery_lost_leases_total") == 1, 30, "a lease that is known to be lost")
+    wait_for(lambda: cluster.delivery.metric("hikyaku_delivery_lost_leases_total") == 1, 30, "a lease known to be lost")
     assert sink.recipients() == [f"r@{name}"]
     assert len(world.api.events(message_id, "DELIVERED")) == 1
     assert world.api.get(message_id).deliveries[0].attempts == 1
@@ -323,8 +324,8 @@ def test_a_worker_that_is_frozen_loses_its_lease(cluster, world, stage, domains)
 # Everything is restarted under load.
 
 def test_rolling_restart_under_load(cluster, world, stage, domains):
-    """Each process in turn, twice: clients are told only what they may repeat, nothing is lost, and only the restart of a
-    shard may double what was on its way."""
+    """Each process in turn, twice: clients are told only what they may repeat, nothing is lost, and only the restart of
+    a shard may double what was on its way."""
     sink = stage.sink(ONE)
     names = [fresh(world, domains, shard) for shard in ("q0", "q1") for _ in range(4)]
     load = Load(cluster.submission, names, smtp=3, grpc=3, mixed=False, doubtful={451}).start()

@@ -25,7 +25,7 @@ DATA_ONLY = ("8BITMIME", "ENHANCEDSTATUSCODES", "SIZE 52428800")  # Without PIPE
 def world(module_stage):
     return World(module_stage, {
         "queue": {"domain_concurrency": 5}, "dns": {"timeout": "3s"},
-        "delivery": {"timeouts": {"greeting": "8s", "hello": "8s", "mail": "8s", "rcpt": "8s", "data": "8s", "dot": "8s"}}})
+        "delivery": {"timeouts": {name: "8s" for name in ("greeting", "hello", "mail", "rcpt", "data", "dot")}}})
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +88,8 @@ def test_n02_no_mx_means_the_domain_itself(world, stage, address):
 
 def test_n03_a_domain_that_does_not_exist(world):
     event = world.bounced(world.send("r@nosuchdomain.test"))
-    assert (event.outcome.kind, event.outcome.scope) == (events_pb2.Outcome.KIND_PERMANENT, events_pb2.Outcome.SCOPE_DOMAIN)
+    assert event.outcome.kind == events_pb2.Outcome.KIND_PERMANENT
+    assert event.outcome.scope == events_pb2.Outcome.SCOPE_DOMAIN
     assert (event.outcome.enhanced_code, event.outcome.smtp_code, event.attempts) == ("5.1.2", 0, 1)
     assert "nosuchdomain.test" in event.outcome.text
     assert world.dns.count("nosuchdomain.test", "MX") == 1
@@ -156,13 +157,15 @@ def test_n13_the_resolver_is_silent_for_some_seconds(world, stage):
     """1000 mails meanwhile: none fails for good, all arrive, none twice."""
     sink = stage.sink(ONE)
     domains = [world.domain((10, ONE)) for _ in range(50)]
-    before = world.node.metric("hikyaku_queue_deferred_recipients_total")
+    def deferred():
+        return world.node.metric("hikyaku_queue_deferred_recipients_total")
+
+    before = deferred()
     bounced = world.node.metric("hikyaku_queue_bounced_recipients_total")
     world.dns.silent = True
     try:
         world.send_all(request(to=[f"r{i}@{domains[i % 50]}"]) for i in range(1000))
-        wait_for(lambda: world.node.metric("hikyaku_queue_deferred_recipients_total") - before >= 1000, 120,
-                 lambda: f"every mail tried once: {world.node.metric('hikyaku_queue_deferred_recipients_total') - before}")
+        wait_for(lambda: deferred() - before >= 1000, 120, lambda: f"every mail tried once: {deferred() - before}")
     finally:
         world.dns.silent = False
     wait_for(lambda: len(sink.mails) >= 1000, 120, lambda: f"1000 mails: {len(sink.mails)}")
@@ -234,7 +237,8 @@ def test_d07_the_basic_code_decides(world, stage, reply, kind, code, enhanced):
         assert "no such" in outcome.text and "user here" in outcome.text, outcome.text
 
 
-@pytest.mark.parametrize("at,reply", [("connect", "554 5.7.1 go away"), ("EHLO", "421 4.3.2 busy"), ("EHLO", "451 4.3.0 no")])
+@pytest.mark.parametrize("at,reply", [("connect", "554 5.7.1 go away"), ("EHLO", "421 4.3.2 busy"),
+                                      ("EHLO", "451 4.3.0 no")])
 def test_d08_a_host_that_will_not_talk_to_us(world, stage, at, reply):
     """Its refusal is about us: the next host is asked; and alone it only makes the mail wait."""
     stage.sink(ONE, script=lambda stage_, *_: reply if stage_ == at else None)
@@ -277,7 +281,8 @@ CELLS = list(itertools.product(MOODS, STAGES))
 @pytest.mark.parametrize("mood,at", CELLS, ids=[f"{MOODS[mood]} at {at}" for mood, at in CELLS])
 def test_d03_matrix(world, stage, mood, at):
     first = f"20.0.0.{31 + CELLS.index((mood, at))}"
-    peer = Process(["smtp-sink", "-4", "-u", "root", f"-{mood}", at, f"{first}:25", "100"], stage.folder / "smtp-sink.log")
+    peer = Process(["smtp-sink", "-4", "-u", "root", f"-{mood}", at, f"{first}:25", "100"],
+                   stage.folder / "smtp-sink.log")
     stage.add(peer, peer.kill)
     peer.wait_until(lambda: port_open(first, 25))
     second = stage.sink(TWO)
@@ -431,8 +436,9 @@ def test_a_connection_lost_before_the_dot_is_not_ambiguous(world, stage):
     assert sink.recipients() == [f"r@{domain}"]
 
 
-@pytest.mark.parametrize("at,reply", [("connect", "220 " + "x" * 100_000), ("connect", "no smtp"), ("EHLO", "250-a\r\n" * 5000),
-                                      ("RCPT", "350 what now"), ("dot", "999 odd"), ("connect", "\r\n".join(["220-x"] * 50_000))],
+@pytest.mark.parametrize("at,reply", [("connect", "220 " + "x" * 100_000), ("connect", "no smtp"),
+                                      ("EHLO", "250-a\r\n" * 5000), ("RCPT", "350 what now"), ("dot", "999 odd"),
+                                      ("connect", "\r\n".join(["220-x"] * 50_000))],
                          ids=["endless line", "no code", "endless EHLO", "wrong class", "odd code", "endless greeting"])
 def test_a_hostile_peer_costs_nobody_else(world, stage, at, reply):
     """Nonsense ends the session; the mail waits, or goes to the next host."""
@@ -476,7 +482,8 @@ def test_a_mail_by_smtp_for_three_domains(world, stage):
     sinks = {address: stage.sink(address) for address in (ONE, TWO)}
     one, two, gone = world.domain((10, ONE)), world.domain((10, TWO)), "gone.test"
     word = token()
-    code, text = send_mail(world.node.smtp, "alice@ours.test", [f"a@{one}", f"b@{one}", f"c@{two}", f"d@{gone}"], mail(word))
+    recipients = [f"a@{one}", f"b@{one}", f"c@{two}", f"d@{gone}"]
+    code, text = send_mail(world.node.smtp, "alice@ours.test", recipients, mail(word))
     assert code == 250, text
     message_id = re.search(r"\b[0-9a-z]{26}\b", text).group()
     wait_for(lambda: all(r.state in TERMINAL for d in world.api.get(message_id).deliveries for r in d.recipients), 60)

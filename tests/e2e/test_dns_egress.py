@@ -22,7 +22,8 @@ def private_hosts(module_stage):
     """Receivers at addresses that no mail may go to."""
     for address in PRIVATE:
         subprocess.run(["ip", "addr", "add", f"{address}/32", "dev", "lo"], check=True)
-        module_stage.add(address, lambda a=address: subprocess.run(["ip", "addr", "del", f"{a}/32", "dev", "lo"], check=True))
+        module_stage.add(address, lambda a=address: subprocess.run(["ip", "addr", "del", f"{a}/32", "dev", "lo"],
+                                                                   check=True))
     return {address: module_stage.sink(address) for address in [*PRIVATE, "127.0.0.1", "::1"]}
 
 
@@ -50,8 +51,9 @@ def no_connection(*sinks):
 
 def refused_connections():
     """Connections of this network that were refused, as the kernel counts them."""
-    lines = [line.split() for line in pathlib.Path("/proc/self/net/snmp").read_text().splitlines() if line.startswith("Tcp:")]
-    return int(lines[1][lines[0].index("AttemptFails")])
+    lines = pathlib.Path("/proc/self/net/snmp").read_text().splitlines()
+    names, values = (line.split() for line in lines if line.startswith("Tcp:"))
+    return int(values[names.index("AttemptFails")])
 
 
 # How much DNS can make us do: N08, N09, N16.
@@ -177,9 +179,9 @@ def test_x01_the_domain_itself_may_not_lead_inside(world, private_hosts):
         assert world.bounced(world.send(f"r@{domain}")).outcome.enhanced_code == "5.7.1"
 
 
-@pytest.mark.parametrize("address", ["u@[127.0.0.1]", "u@[10.9.9.1]", "u@[IPv6:::1]", "u@[IPv6:::ffff:127.0.0.1]", "u@127.1",
-                                     "u@2130706433", "u@[0x7f.1]", "u@ok.test:25", "u@ok.test/..", "u@127.0.0.1",
-                                     "u@[20.0.0.21]", "u@localhost"])
+@pytest.mark.parametrize("address", ["u@[127.0.0.1]", "u@[10.9.9.1]", "u@[IPv6:::1]", "u@[IPv6:::ffff:127.0.0.1]",
+                                     "u@127.1", "u@2130706433", "u@[0x7f.1]", "u@ok.test:25", "u@ok.test/..",
+                                     "u@127.0.0.1", "u@[20.0.0.21]", "u@localhost"])
 def test_x04_addresses_that_lead_inside(world, stage, private_hosts, address):
     """Refused, or looked up as the name that it is, which does not exist; never connected to."""
     good = stage.sink(GOOD)

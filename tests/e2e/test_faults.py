@@ -91,7 +91,7 @@ def test_f01_the_disk_fills_under_load(world, stage, disk):
     world.api.admin.Flush(admin_pb2.FlushRequest(), timeout=30)
     world.api.wait_empty(120)
     assert sorted(m.header("Subject")[0] for m in sink.mails) == sorted(accepted), "each once, none lost"
-    wait_for(lambda: taken(world, domain), 60, lambda: f"intake again: {world.node.ready()}, {disk.free() >> 20} MiB free")
+    wait_for(lambda: taken(world, domain), 60, lambda: f"intake again: {world.node.ready()}, {disk.free()} free")
     world.api.wait_empty()
     world.api.check()
 
@@ -109,7 +109,8 @@ def test_f02_less_free_than_wanted(world, stage, disk, what):
         disk.use_inodes(leave=300)
     wait_for(lambda: world.node.ready()[0] == 503, 30, "not ready")
     reason = world.node.ready()[1]
-    assert reason.startswith("not ready: disk: ") and ("16MiB wanted" if what == "bytes" else "inodes") in reason, reason
+    assert reason.startswith("not ready: disk: "), reason
+    assert ("16MiB wanted" if what == "bytes" else "inodes") in reason, reason
     refused_for_room(world, domain)
     assert world.node.metric("hikyaku_queue_gate_closed") == 1
     world.api.admin.Resume(admin_pb2.ResumeRequest(domain=domain), timeout=10)
@@ -136,7 +137,7 @@ def test_f03_the_disk_becomes_read_only(world, stage, disk):
         wait_for(lambda: world.node.ready()[0] == 503, 30, "not ready")
         wait_for(lambda: any(isinstance(code, int) for code in load.codes()), 30, "a refusal by SMTP")
         acked = load.acked()
-        assert code_of(lambda: world.api.send(request(to=[f"r@{domain}"]))) in (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED)
+        assert not taken(world, domain)
         with Client(world.node.smtp) as client:
             client.hello()
             assert 400 <= client.command("MAIL FROM:<alice@ours.test>")[0] < 500
@@ -159,7 +160,8 @@ def test_f03_the_disk_becomes_read_only(world, stage, disk):
 
 def test_f07_few_descriptors_and_a_thousand_clients(stage):
     """256 descriptors: some clients wait or are told 421; when they are gone all is well, and mail was never lost."""
-    world = World(stage, node=stage.node({"limits": {"connections_per_client": 0}}, wrap=["prlimit", "--nofile=256:256"]))
+    node = stage.node({"limits": {"connections_per_client": 0}}, wrap=["prlimit", "--nofile=256:256"])
+    world = World(stage, node=node)
     sink = stage.sink(ONE)
     domain = world.domain((10, ONE))
     before = world.send(f"before@{domain}")
@@ -186,7 +188,7 @@ def test_f07_few_descriptors_and_a_thousand_clients(stage):
         for client in clients:
             client.close()
     wait_for(lambda: world.node.ready()[0] == 200, 60, "ready")
-    assert wait_for(lambda: send_mail(world.node.smtp, "alice@ours.test", [f"after@{domain}"], mail(token()))[0] == 250, 60)
+    assert send_mail(world.node.smtp, "alice@ours.test", [f"after@{domain}"], mail(token()))[0] == 250
     retry(lambda: world.send(f"rpc@{domain}"))
     world.api.wait_empty(90)
     assert sorted(r.partition("@")[0] for r in sink.recipients()) == ["after", "before", "inside", "rpc"]
@@ -272,8 +274,8 @@ def test_memory_does_not_grow_with_the_queue(stage):
     def add(count):
         goal = deferred() + count * len(domains)
         for domain in domains:
-            subprocess.run(["smtp-source", "-d", "-s", "10", "-m", str(count), "-l", "4000", "-f", "alice@ours.test", "-t",
-                            f"load@{domain}", "127.0.0.1:2525"], check=True, capture_output=True, timeout=120)
+            subprocess.run(["smtp-source", "-d", "-s", "10", "-m", str(count), "-l", "4000", "-f", "alice@ours.test",
+                            "-t", f"load@{domain}", "127.0.0.1:2525"], check=True, capture_output=True, timeout=120)
         wait_for(lambda: deferred() >= goal, 120, lambda: f"{goal} deferred: {deferred()}")
 
     add(400)

@@ -14,7 +14,8 @@ from support.smtp import Client
 from support.wait import wait_for
 from support.world import World
 
-KINDS = {"postfix": Postfix, "opensmtpd": OpenSmtpd, "aiosmtpd": Aiosmtpd, "smtp-sink": SmtpSink, "hikyaku-sink": HikyakuSink}
+KINDS = {"postfix": Postfix, "opensmtpd": OpenSmtpd, "aiosmtpd": Aiosmtpd, "smtp-sink": SmtpSink,
+         "hikyaku-sink": HikyakuSink}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def receivers(module_stage):
 
 @pytest.fixture(scope="module")
 def world(module_stage, receivers):
-    # Few connections at once: OpenSMTPD's backlog is so short that the kernel forgets some of twenty, and then nobody greets.
+    # Few connections at once: OpenSMTPD's backlog is so short that the kernel forgets some of twenty: nobody greets.
     world = World(module_stage, {"queue": {"domain_concurrency": 4}, "delivery": {"timeouts": {"greeting": "10s"}}})
     for receiver in receivers.values():
         world.dns.zone[receiver.domain] = {"MX": [(10, f"mx.{receiver.domain}")]}
@@ -50,8 +51,8 @@ def books_add_up(world):
 # What a careless relay would change: dots, blanks, long lines, 8-bit text, "From ", blank lines at the end.
 BODY = (b"This is a multi-part message.\r\n--b1\r\nContent-Type: text/plain; charset=utf-8\r\n"
         b"Content-Transfer-Encoding: 8bit\r\n\r\n" + "Grüße, 日本.\r\n".encode() +
-        b".\r\n..\r\n...three\r\n.leading\r\ntrailing  \t \r\n \r\nFrom here on\r\n>From there\r\n" + b"x" * 998 + b"\r\n"
-        b"=20=3D\r\n-- \r\n\x01\x7f\x1b[31m\r\n\r\n--b1\r\nContent-Type: application/octet-stream\r\n"
+        b".\r\n..\r\n...three\r\n.leading\r\ntrailing  \t \r\n \r\nFrom here on\r\n>From there\r\n" +
+        b"x" * 998 + b"\r\n=20=3D\r\n-- \r\n\x01\x7f\x1b[31m\r\n\r\n--b1\r\nContent-Type: application/octet-stream\r\n"
         b"Content-Transfer-Encoding: base64\r\n\r\nAAECAwQFBgcICQ==\r\n\r\n--b1--\r\n\r\n\r\n.\r\n\r\n")
 
 

@@ -1,4 +1,4 @@
-"""What an operator can see: metrics whose books add up, the pages, and a log that is safe to read (L03, L04 of BATTERY)."""
+"""What an operator can see: metrics whose books add up, the pages, a log that is safe to read: L03, L04 of BATTERY."""
 
 import json
 import re
@@ -8,7 +8,7 @@ import threading
 import grpc
 import pytest
 
-from support.api import admin_pb2, mail_pb2, request
+from support.api import admin_pb2, request
 from support.node import http_get
 from support.post import mail, token
 from support.smtp import Client, send_mail
@@ -46,9 +46,9 @@ EXPECTED = {
     "counter": ["hikyaku_queue_accepted_recipients_total", "hikyaku_queue_delivered_recipients_total",
                 "hikyaku_queue_deferred_recipients_total", "hikyaku_queue_bounced_recipients_total",
                 "hikyaku_queue_expired_recipients_total", "hikyaku_queue_cancelled_recipients_total",
-                "hikyaku_queue_ambiguous_total", "hikyaku_queue_commits_total", "hikyaku_submission_accepted_messages_total",
-                "hikyaku_submission_refused_total", "hikyaku_delivery_attempts_total", "hikyaku_delivery_connections_total",
-                "hikyaku_dns_lookups_total"],
+                "hikyaku_queue_ambiguous_total", "hikyaku_queue_commits_total",
+                "hikyaku_submission_accepted_messages_total", "hikyaku_submission_refused_total",
+                "hikyaku_delivery_attempts_total", "hikyaku_delivery_connections_total", "hikyaku_dns_lookups_total"],
     "gauge": ["hikyaku_queue_queued_recipients", "hikyaku_queue_deliveries", "hikyaku_queue_oldest_age_seconds",
               "hikyaku_queue_gate_closed", "hikyaku_queue_free_disk_bytes", "hikyaku_queue_domains",
               "hikyaku_delivery_in_flight", "hikyaku_submission_sessions"],
@@ -63,7 +63,7 @@ def books(world):
 
 
 def test_l03_the_books_of_the_metrics_add_up(world, stage):
-    """accepted = delivered + bounced + expired + cancelled + queued, exactly, after mail of every fate; and the store agrees."""
+    """accepted = delivered + bounced + expired + cancelled + queued, exactly, and the store agrees."""
     stage.sink(ONE, script=answers({"hard": "550 5.1.1 no", "soft": ["450 4.2.0 later", None]}))
     good, down = world.domain((10, ONE)), world.domain((10, DEAD))
     for i in range(20):
@@ -71,11 +71,12 @@ def test_l03_the_books_of_the_metrics_add_up(world, stage):
         assert send_mail(world.node.smtp, "alice@ours.test", [f"s{i}@{good}", f"t@{down}"], mail(token()))[0] == 250
     purged = world.domain((10, DEAD))
     world.deferred(world.send(f"a@{purged}", f"b@{purged}"))
-    wait_for(lambda: world.api.admin.Purge(admin_pb2.PurgeRequest(domain=purged), timeout=10).purged == 1, 20, "a purge")
+    purge = admin_pb2.PurgeRequest(domain=purged)
+    wait_for(lambda: world.api.admin.Purge(purge, timeout=10).purged == 1, 20, "a purge")
     world.reload({"queue": {"lifetime": "2s"}})
     expiring = world.send(f"late@{down}")
     world.one(expiring, "EXPIRED", 60)
-    wait_for(lambda: all(q.domain in (down, purged) for q in world.queues() if q.ready + q.leased + q.scheduled), 60, "the rest")
+    wait_for(lambda: all(q.domain == down for q in world.queues() if q.ready + q.leased + q.scheduled), 60, "the rest")
 
     found = books(world)
     assert found == {"accepted": 20 * 6 + 3, "delivered": 20 * 3, "bounced": 20 * 2, "expired": 1, "cancelled": 2}
@@ -102,7 +103,8 @@ def test_the_metrics_are_complete_and_described(world, stage):
             assert found[name]["type"] == kind and len(found[name]["help"]) > 10, found[name]
     assert all(name.startswith(("hikyaku_", "exposer_")) for name in found)
     # No word of the outside is a label.
-    assert not [labels for family in found.values() for labels in family["samples"] if domain in labels or "alice" in labels]
+    labels = "".join(label for family in found.values() for label in family["samples"])
+    assert domain not in labels and "alice" not in labels
     metric = world.node.metric
     assert metric("hikyaku_submission_accepted_messages_total", protocol="grpc") == 11
     assert metric("hikyaku_submission_accepted_messages_total", protocol="smtp") == 1
@@ -112,8 +114,8 @@ def test_the_metrics_are_complete_and_described(world, stage):
     assert metric("hikyaku_delivery_attempts_total", result="bounced") == 1
     assert metric("hikyaku_queue_commits_total") == metric("hikyaku_queue_sync_seconds_count")
     assert metric("hikyaku_queue_commit_group_size_sum") >= 24, "an enqueue and a verdict for each mail"
-    for name, labels in (("hikyaku_queue_sync_seconds", {}), ("hikyaku_submission_accept_seconds", {"protocol": "grpc"})):
-        assert metric(f"{name}_bucket", le="+Inf", **labels) == metric(f"{name}_count", **labels) > 0
+    for name in ("hikyaku_queue_sync_seconds", "hikyaku_submission_accept_seconds"):
+        assert metric(f"{name}_bucket", le="+Inf") == metric(f"{name}_count") > 0
 
 
 def test_readyz_says_that_it_is_stopping(world, stage):
@@ -181,12 +183,12 @@ def test_what_a_client_says_cannot_forge_the_log(world):
     with Client(world.node.smtp) as client:
         client.send(b"EHLO " + evil.replace(b"\n", b"\r") + b"\r\n")
         client.reply()
-        for line in (b"MAIL FROM:<" + evil.replace(b"\n", b"") + b">", evil.replace(b"\n", b""), b"RCPT TO:<a@b.test> " + evil[:4]):
+        flat = evil.replace(b"\n", b"")
+        for line in (b"MAIL FROM:<" + flat + b">", flat, b"RCPT TO:<a@b.test> " + evil[:4]):
             client.send(line + b"\r\n")
             client.reply()
     assert code_of(lambda: world.send('"}\x1b[2J@x.test')) == grpc.StatusCode.INVALID_ARGUMENT
-    assert code_of(lambda: world.api.mail.GetMessage(mail_pb2.GetMessageRequest(message_id='"}\n\x1b'), timeout=10)) == (
-        grpc.StatusCode.INVALID_ARGUMENT)
+    assert code_of(lambda: world.api.get('"}\n\x1b')) == grpc.StatusCode.INVALID_ARGUMENT
     raw = world.node.process.log.read_bytes()
     assert not re.search(rb"[\x00-\x09\x0b-\x1f\x7f]", raw)
     assert not [r for r in lines_of(world.node) if r["event"] == "forged"]
@@ -234,5 +236,6 @@ def test_every_attempt_is_one_line_that_tells_the_story(world, stage):
     told = wait_for(lambda: (lambda t: t if len(t) == 2 else None)(
         [r for r in lines_of(world.node) if r["event"] == "attempt" and r["message"] == message_id]), 20, "two lines")
     assert [(r["attempt"], r["delivered"], r["deferred"], r["bounced"]) for r in told] == [(1, 1, 1, 0), (2, 1, 0, 0)]
-    assert [(r["kind"], r["code"], r["enhanced"]) for r in told] == [("transient", 451, "4.3.0"), ("delivered", 250, "2.0.0")]
+    assert [(r["kind"], r["code"], r["enhanced"]) for r in told] == [
+        ("transient", 451, "4.3.0"), ("delivered", 250, "2.0.0")]
     assert all(r["domain"] == domain and r["remote"] == f"mx1.{domain} [{ONE}]:25" and r["ms"] >= 0 for r in told)

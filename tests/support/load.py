@@ -1,7 +1,7 @@
 """Clients that send mail all the time and keep a ledger of what they were told, and the books at the end.
 
-The sets are those of the crash protocol: what was acknowledged must be delivered or bounced (lost), what was refused must
-not arrive (ghost), nothing arrives changed (corrupt) or twice without a reason (dup).
+The sets are those of the crash protocol: what was acknowledged must be delivered or bounced (lost), what was refused
+must not arrive (ghost), nothing arrives changed (corrupt) or twice without a reason (dup).
 """
 
 import collections
@@ -51,8 +51,8 @@ def moods():
 
 class Load:
     """`domains`: where the mail goes. `mixed`: recipients as moods() knows them, else only good ones. `doubtful`: SMTP
-    codes after which the mail may be there all the same (lib/submission/accept.h: a shard did not answer, or its disk failed
-    in the middle)."""
+    codes after which the mail may be there all the same (lib/submission/accept.h: a shard did not answer, or its disk
+    failed in the middle)."""
 
     def __init__(self, node, domains, smtp=2, grpc=2, mixed=True, size=2000, doubtful=()):
         self.node, self.domains, self.mixed, self.size, self.doubtful = node, domains, mixed, size, doubtful
@@ -222,12 +222,14 @@ def settle(load, sinks, bounces, faults=(), window=5, timeout=120):
     def missing():
         return {pair for pair in promised if pair[1] not in bounces.recipients} - set(receipts())
 
-    wait_for(lambda: not missing(), timeout, lambda: f"lost: {len(missing())} of {len(promised)}: {sorted(missing())[:5]}")
+    wait_for(lambda: not missing(), timeout, lambda: f"{len(missing())} of {len(promised)} lost: {list(missing())[:5]}")
     got = receipts()
     refused = {e.token for e in load.entries.values() if e.result == "refused"}
     ghosts = [pair for pair in got if pair[0] in refused]
-    unexpected = [pair for pair in got if pair[0] not in load.entries or pair[1] not in load.entries[pair[0]].recipients]
-    bodies = {(mail.header("X-Token")[0], hashlib.sha256(mail.body).hexdigest()) for sink in sinks for mail in sink.mails}
+    offered = {(e.token, r) for e in load.entries.values() for r in e.recipients}
+    unexpected = [pair for pair in got if pair not in offered]
+    bodies = {(mail.header("X-Token")[0], hashlib.sha256(mail.body).hexdigest())
+              for sink in sinks for mail in sink.mails}
     corrupt = [token for token, sha256 in bodies if token in load.entries and load.entries[token].sha256 != sha256]
     assert not ghosts, [(load.entries[pair[0]], got[pair]) for pair in ghosts[:5]]
     assert not unexpected, unexpected[:5]

@@ -69,7 +69,8 @@ virtual unix - n n - - virtual
         shutil.chown(self.folder / "lib", "postfix")
         os.chown(self.folder / "mail", NOBODY, NOBODY)
         settings = {
-            "compatibility_level": "3.6", "queue_directory": self.folder / "spool", "data_directory": self.folder / "lib",
+            "compatibility_level": "3.6", "queue_directory": self.folder / "spool",
+            "data_directory": self.folder / "lib",
             "myhostname": f"mx.{self.domain}", "mydestination": "", "inet_interfaces": self.address, "alias_maps": "",
             "alias_database": "", "mynetworks": "127.0.0.0/8", "virtual_mailbox_domains": self.domain,
             "smtpd_relay_restrictions": "reject_unauth_destination",
@@ -113,7 +114,8 @@ exec "$2/usr/sbin/smtpd" -d -f "$1/smtpd.conf"
         for name in ("passwd", "group"):
             lines = pathlib.Path("/etc", name).read_text()
             for user, (number, home) in users.items():
-                lines += f"{user}:x:{number}:{number}::{home}:/bin/sh\n" if name == "passwd" else f"{user}:x:{number}:\n"
+                rest = f"{number}:{number}::{home}:/bin/sh" if name == "passwd" else f"{number}:"
+                lines += f"{user}:x:{rest}\n"
             (self.folder / name).write_text(lines)
         (self.folder / "home").mkdir()
         os.chown(self.folder / "home", 64903, 64903)
@@ -121,8 +123,8 @@ exec "$2/usr/sbin/smtpd" -d -f "$1/smtpd.conf"
             f"listen on {self.address} port 25 hostname mx.{self.domain}\n"
             f'action "keep" maildir "{self.folder}/home/mail" virtual {{ "@" = "mailbox" }}\n'
             f'match from any for domain "{self.domain}" action "keep"\n')
-        return self.run("unshare", "--mount", "--propagation", "private", "bash", "-c", self.INNER, "smtpd", self.folder,
-                        unpacked)
+        return self.run("unshare", "--mount", "--propagation", "private", "bash", "-c", self.INNER, "smtpd",
+                        self.folder, unpacked)
 
     def files(self):
         return sorted(self.folder.glob("home/mail/new/*"))
@@ -132,8 +134,8 @@ class Aiosmtpd(Receiver):
     """Python's server, as its own command starts it."""
 
     def start(self):
-        return self.run("/usr/bin/python3", "-m", "aiosmtpd", "--nosetuid", "--smtputf8", "--listen", f"{self.address}:25",
-                        "--class", "aiosmtpd.handlers.Mailbox", self.folder / "mail")
+        return self.run("/usr/bin/python3", "-m", "aiosmtpd", "--nosetuid", "--smtputf8",
+                        "--listen", f"{self.address}:25", "--class", "aiosmtpd.handlers.Mailbox", self.folder / "mail")
 
 
 class SmtpSink(Receiver):
@@ -145,7 +147,10 @@ class SmtpSink(Receiver):
                         f"{self.address}:25", "100")
 
     def files(self):
-        return sorted(file for file in self.folder.glob("mail/*") if file.stat().st_size)
+        """Those that it has finished."""
+        descriptors = pathlib.Path(f"/proc/{self.process.pid}/fd").iterdir()
+        open_ones = {os.readlink(descriptor) for descriptor in descriptors}
+        return sorted(file for file in self.folder.glob("mail/*") if file.stat().st_size and str(file) not in open_ones)
 
     def mails(self):
         """Without the line end that it puts behind each mail."""
@@ -156,4 +161,5 @@ class HikyakuSink(Receiver):
     """Our own test receiver."""
 
     def start(self):
-        return self.run(BINARY, "sink", "--listen", f"{self.address}:25", "--no-words", "--maildir", self.folder / "mail")
+        return self.run(BINARY, "sink", "--listen", f"{self.address}:25", "--no-words",
+                        "--maildir", self.folder / "mail")
