@@ -47,4 +47,10 @@ bool IsValidUtf8(absl::string_view text) {
   return true;
 }
 
+absl::string_view CutUtf8(absl::string_view text, std::size_t limit) {
+  if (text.size() <= limit) return text;
+  while (limit > 0 && IsContinuation(static_cast<unsigned char>(text[limit]))) --limit;
+  return text.substr(0, limit);
+}
+
 }  // namespace hikyaku

@@ -6,6 +6,7 @@
 #ifndef HIKYAKU_LIB_BASE_UTF8_H_
 #define HIKYAKU_LIB_BASE_UTF8_H_
 
+#include <cstddef>
 #include <optional>
 
 #include "absl/strings/string_view.h"
@@ -17,6 +18,10 @@ namespace hikyaku {
 std::optional<char32_t> TakeUtf8(absl::string_view& text);
 
 bool IsValidUtf8(absl::string_view text);
+
+// At most the first `limit` bytes of `text`, which is valid, cut between two characters: a protobuf string that ends in
+// half of one cannot be read again.
+absl::string_view CutUtf8(absl::string_view text, std::size_t limit);
 
 }  // namespace hikyaku
 

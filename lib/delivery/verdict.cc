@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "lib/base/utf8.h"
 
 namespace hikyaku::delivery {
 namespace {
@@ -66,13 +67,6 @@ v1::Outcome::Scope ScopeToProto(Scope scope) {
     case Scope::kDomain: return v1::Outcome::SCOPE_DOMAIN;
   }
   return v1::Outcome::SCOPE_UNSPECIFIED;
-}
-
-// Cuts valid UTF-8 between characters.
-absl::string_view Cut(absl::string_view text, std::size_t limit) {
-  if (text.size() <= limit) return text;
-  while (limit > 0 && (static_cast<unsigned char>(text[limit]) & 0xC0) == 0x80) --limit;
-  return text.substr(0, limit);
 }
 
 }  // namespace
@@ -179,7 +173,7 @@ v1::Outcome ToProto(const Outcome& outcome, absl::Time now) {
   proto.set_scope(ScopeToProto(outcome.scope));
   proto.set_smtp_code(outcome.smtp_code);
   proto.set_enhanced_code(outcome.enhanced.ToString());
-  const absl::string_view text = Cut(outcome.text, kMaxProtoText);
+  const absl::string_view text = CutUtf8(outcome.text, kMaxProtoText);
   proto.set_text(text.data(), text.size());
   proto.set_remote_host(outcome.remote_host);
   const absl::string_view cls = outcome::BounceClassName(outcome.cls);

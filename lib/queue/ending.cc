@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "lib/base/log.h"
+#include "lib/base/utf8.h"
 #include "lib/queue/engine.h"
 #include "lib/queue/keys.h"
 
@@ -69,10 +70,7 @@ void PutEndEvents(Group& group, const storage::v1::Delivery& delivery, v1::Event
 
 absl::string_view CutText(absl::string_view text) {
   constexpr std::size_t kMax = 900;
-  if (text.size() <= kMax) return text;
-  std::size_t end = kMax;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-  return text.substr(0, end);
+  return CutUtf8(text, kMax);
 }
 
 std::int64_t EndMicros(bool attempted, bool deliver_by, std::int64_t expire_micros) {

@@ -10,9 +10,6 @@
 namespace hikyaku::queue {
 namespace {
 
-// Around a body of the largest size: envelope and recipients.
-constexpr std::size_t kEnvelopeRoom = 4 << 20;
-
 // Of one front-end: each mail that waits for its commit is one, and many share a commit.
 constexpr int kStreams = 1000;
 

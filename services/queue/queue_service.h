@@ -5,6 +5,8 @@
 #ifndef HIKYAKU_SERVICES_QUEUE_QUEUE_SERVICE_H_
 #define HIKYAKU_SERVICES_QUEUE_QUEUE_SERVICE_H_
 
+#include <cstddef>
+
 #include "hikyaku/internal/v1/queue.grpc.pb.h"
 #include "lib/queue/shard.h"
 #include "services/common/gate.h"
@@ -14,6 +16,10 @@ namespace hikyaku::queue {
 // Trailer of an answer that promises that nothing was written: without it, a caller cannot tell a refusal from a
 // connection that broke after the commit.
 inline constexpr char kNothingWritten[] = "hikyaku-nothing-written";
+
+// What a message of this service may hold beyond a body of the largest size: envelope and recipients. Both ends of the
+// connection must allow the same.
+inline constexpr std::size_t kEnvelopeRoom = 4 << 20;
 
 class QueueService final : public internal::v1::QueueService::CallbackService {
  public:

@@ -21,8 +21,6 @@ constexpr int kMinReconnectMillis = 100;
 constexpr int kMaxReconnectMillis = 2'000;
 // A silent peer is asked for a sign of life, so that a machine that vanished is noticed.
 constexpr int kKeepaliveMillis = 10'000;
-// Room for the envelope around a body.
-constexpr std::size_t kEnvelopeRoom = 4 << 20;
 
 grpc::ChannelArguments Arguments(std::size_t max_message) {
   grpc::ChannelArguments arguments;

@@ -41,5 +41,13 @@ TEST(IsValidUtf8, TakesEveryText) {
   EXPECT_FALSE(IsValidUtf8("飛脚 \xfc"));
 }
 
+TEST(CutUtf8, CutsBetweenCharacters) {
+  const absl::string_view text = "a\xc3\xbc\xe2\x82\xac";  // 1, 2 and 3 bytes.
+  const std::size_t ends[] = {0, 1, 1, 3, 3, 3, 6, 6};
+  for (std::size_t limit = 0; limit < std::size(ends); ++limit) {
+    EXPECT_EQ(CutUtf8(text, limit), text.substr(0, ends[limit])) << limit;
+  }
+}
+
 }  // namespace
 }  // namespace hikyaku
