@@ -1,10 +1,16 @@
 """A small file system of its own, which a test can fill and break."""
 
+import fcntl
 import os
 import pathlib
+import struct
 import subprocess
 
 MIB = 1 << 20
+
+# xfs_fs.h, and ext4.h: the file system ends at once, without a flush of its journal.
+FS_IOC_SHUTDOWN = 0x8004587d
+NO_LOG_FLUSH = 2
 
 
 class LoopDisk:
@@ -60,3 +66,16 @@ class LoopDisk:
     def read_only(self):
         """At once, also for files that are open: as after an error of the disk."""
         self.run("mount", "-o", "remount,abort", self.path)
+
+    def cut_power(self):
+        """From now on nothing reaches the disk, and what was not synced is gone; mount again with power_on()."""
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.ioctl(descriptor, FS_IOC_SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
+        finally:
+            os.close(descriptor)
+
+    def power_on(self):
+        """Nothing may have a file open any more."""
+        self.unmount()
+        self.mount()

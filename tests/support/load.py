@@ -52,13 +52,17 @@ def moods():
 class Load:
     """`domains`: where the mail goes. `mixed`: recipients as moods() knows them, else only good ones. `doubtful`: SMTP
     codes after which the mail may be there all the same (lib/submission/accept.h: a shard did not answer, or its disk
-    failed in the middle)."""
+    failed in the middle). `seed`: what is sent, and where to, follows from it. `on_dot`, `on_ack`: called with an entry
+    right after its final dot was written (SMTP only), and right after it was acknowledged."""
 
-    def __init__(self, node, domains, smtp=2, grpc=2, mixed=True, size=2000, doubtful=()):
+    def __init__(self, node, domains, smtp=2, grpc=2, mixed=True, size=2000, doubtful=(), seed=None):
         self.node, self.domains, self.mixed, self.size, self.doubtful = node, domains, mixed, size, doubtful
+        self.random = random.Random(seed)
         self.entries = {}
+        self.acks = collections.Counter()  # By thread.
         self.stopping = threading.Event()
         self.failure = None
+        self.on_dot = self.on_ack = lambda entry: None
         kinds = [self.by_smtp] * smtp + [self.by_grpc] * grpc
         self.threads = [threading.Thread(target=self.guard, args=(kind,), daemon=True) for kind in kinds]
 
@@ -76,7 +80,13 @@ class Load:
             raise self.failure
 
     def acked(self):
-        return sum(entry.result == "acked" for entry in list(self.entries.values()))
+        return sum(list(self.acks.values()))
+
+    def took(self, entry):
+        """The client was told so."""
+        entry.time, entry.result = time.monotonic(), "acked"
+        self.acks[threading.get_ident()] += 1
+        self.on_ack(entry)
 
     def wait_acked(self, more, timeout=60):
         """Until so many more mails are acknowledged."""
@@ -97,10 +107,10 @@ class Load:
 
     def new(self, via):
         token = secrets.token_hex(8)
-        kinds = random.choice([["ok"], ["ok", "ok2"], ["soft"], ["ok", "soft"], ["hard"], ["ok", "hard"]] if self.mixed
-                              else [["ok"], ["ok", "ok2"]])
-        recipients = [f"{kind}.{token}@{random.choice(self.domains)}" for kind in kinds]
-        body = (secrets.token_hex(30) + "\r\n") * (random.randrange(self.size) // 62 + 1)
+        kinds = self.random.choice([["ok"], ["ok", "ok2"], ["soft"], ["ok", "soft"], ["hard"], ["ok", "hard"]]
+                                   if self.mixed else [["ok"], ["ok", "ok2"]])
+        recipients = [f"{kind}.{token}@{self.random.choice(self.domains)}" for kind in kinds]
+        body = (secrets.token_hex(30) + "\r\n") * (self.random.randrange(self.size) // 62 + 1)
         entry = Entry(token, via, recipients, hashlib.sha256(body.encode()).hexdigest())
         self.entries[token] = entry
         data = f"From: <alice@ours.test>\r\nSubject: load\r\nX-Token: {token}\r\n\r\n{body}".encode()
@@ -128,12 +138,13 @@ class Load:
                 if code not in (250, 354):
                     return self.not_taken(entry, code, client)
             client.send(data + b".\r\n")
+            self.on_dot(entry)
             code, _ = client.reply()
         except (OSError, AssertionError):
             return False
         if code != 250:
             return self.not_taken(entry, code, client)
-        entry.time, entry.result = time.monotonic(), "acked"
+        self.took(entry)
         return True
 
     def not_taken(self, entry, code, client):
@@ -170,7 +181,7 @@ class Load:
                 return False
             entry.result = "refused" if error.code() != grpc.StatusCode.CANCELLED else "unknown"
             return True
-        entry.time, entry.result = time.monotonic(), "acked"
+        self.took(entry)
         return True
 
 

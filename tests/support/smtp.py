@@ -135,12 +135,14 @@ class Sink:
     script: a function (stage, argument, session) → an answer, or None for the usual one. Stages: "connect", "EHLO",
     "HELO", "MAIL", "RCPT", "DATA", "BDAT", "dot", "RSET", "QUIT". An answer: "450 4.2.0 later", "drop" (close at once),
     "hang" (answer nothing until the client goes), or a number of seconds to wait before the usual answer.
+    on_told: called with a mail right after its 250 was sent.
     """
 
     def __init__(self, address, port=25, script=None, extensions=("PIPELINING", "8BITMIME", "SMTPUTF8", "CHUNKING",
                                                                    "ENHANCEDSTATUSCODES", "SIZE 52428800")):
         self.script = script or (lambda stage, argument, session: None)
         self.extensions = extensions
+        self.on_told = lambda mail: None
         self.mails = []      # Accepted ones, in order.
         self.commands = []   # (connection number, line) of every command.
         self.connections = 0
@@ -315,5 +317,7 @@ class Session:
             scripted = None
         text = scripted or f"250 2.0.0 taken {len(self.sink.mails)}"
         self.say(text)
+        if text.startswith("2"):
+            self.sink.on_told(mail)
         if text.startswith("421"):
             raise EOFError

@@ -120,7 +120,8 @@ def test_every_key_of_the_configuration_is_explained():
     assert not bare, "\n".join(bare)
 
 
-@pytest.mark.parametrize("script", ["quickstart", "test", "tests/e2e/run", "tools/setup", "tools/format", "tools/lint"])
+@pytest.mark.parametrize("script", ["quickstart", "test", "tests/e2e/run", "tests/crash/run", "tests/support/in_network",
+                                    "tools/setup", "tools/format", "tools/lint"])
 def test_scripts_are_sound(script):
     path = ROOT / script
     assert os.access(path, os.X_OK)
