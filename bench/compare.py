@@ -1,0 +1,70 @@
+"""The work of bench/compare: see there. Runs inside a network namespace of its own."""
+
+import argparse
+import json
+import os
+import pathlib
+import signal
+import sys
+import tempfile
+
+from lib import machine, smtp_cell, table
+from lib.systems import SYSTEMS
+
+
+def numbers(text):
+    return [int(each) for each in text.split(",")]
+
+
+def parse():
+    parser = argparse.ArgumentParser(prog="bench/compare", description="Hikyaku, its peers and the limits, measured in turn.")
+    parser.add_argument("--size", type=numbers, default=[4096, 51200], metavar="BYTES,…", help="of a mail (default 4096,51200)")
+    parser.add_argument("--sessions", type=numbers, default=[20, 100], metavar="N,…", help="kept sessions (default 20,100)")
+    parser.add_argument("--rounds", type=int, default=3, help="of each system, in turn (default 3)")
+    parser.add_argument("--seconds", type=float, default=5, help="of one measurement, about (default 5)")
+    parser.add_argument("--systems", default=",".join(SYSTEMS), help="default %(default)s")
+    parser.add_argument("--quick", action="store_true", help="two rounds of two seconds")
+    parser.add_argument("--folder", default="/var/tmp", help="where queues lie: a real disk (default %(default)s)")
+    parser.add_argument("--json", metavar="FILE", help="write all that was measured")
+    parser.add_argument("--table", nargs="+", metavar="FILE", help="measure nothing: print the table of these files")
+    options = parser.parse_args()
+    if options.quick:
+        options.rounds, options.seconds = 2, 2
+    options.systems = options.systems.split(",")
+    unknown = [name for name in options.systems if name not in SYSTEMS]
+    if unknown:
+        parser.error(f"--systems: no {', '.join(unknown)}; there are {', '.join(SYSTEMS)}")
+    return options
+
+
+def measure(options):
+    machine.enter_namespace()
+    result = {"cells": [], "rpc": []}
+    with tempfile.TemporaryDirectory(prefix="hikyaku-bench-", dir=options.folder) as work:
+        folder = pathlib.Path(work)
+        os.chmod(folder, 0o755)
+        result["machine"] = machine.describe(folder)
+        result["sync"] = [machine.sync_summary(folder)]
+        for size in options.size:
+            for sessions in options.sessions:
+                cell = folder / f"{size}-{sessions}"
+                cell.mkdir()
+                result["cells"].append(smtp_cell.measure(cell, size, sessions, options))
+        result["sync"].append(machine.sync_summary(folder))
+    return result
+
+
+def main():
+    options = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # So that what was begun is put away.
+    if options.table:
+        results = [json.loads(pathlib.Path(name).read_text()) for name in options.table]
+    else:
+        results = [measure(options)]
+        if options.json:
+            pathlib.Path(options.json).write_text(json.dumps(results[0], indent=1))
+    sys.stdout.write(table.render(results))
+
+
+if __name__ == "__main__":
+    main()

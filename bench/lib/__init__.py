@@ -1,0 +1,1 @@
+"""What the benchmarks share. Import `lib.paths` first: it lets them find the harness of the tests."""

@@ -1,0 +1,90 @@
+"""Markdown from what bench/compare measured."""
+
+import statistics
+
+NAMES = {"straight": "limit: source to sink", "postfix": "Postfix", "haraka": "Haraka", "hikyaku": "Hikyaku, one process",
+         "hikyaku3": "Hikyaku, three services"}
+
+
+def median(rounds, value):
+    found = [value(each) for each in rounds]
+    return None if any(each is None for each in found) else statistics.median(found)
+
+
+def per_mail(rounds, field, factor=1):
+    return median(rounds, lambda each: None if each[field] is None else each[field] / each["mails"] * factor)
+
+
+def text(value, form="{:,.0f}"):
+    return "–" if value is None else form.format(value)
+
+
+def rows(header, lines):
+    out = ["| " + " | ".join(header) + " |", "|" + "|".join("---" if i == 0 else "--:" for i in range(len(header))) + "|"]
+    return "\n".join(out + ["| " + " | ".join(line) + " |" for line in lines]) + "\n"
+
+
+HEADER = ["system", "mails/s", "min … max", "accept/s", "× Postfix", "of limit", "syncs a mail", "flushes a mail",
+          "CPU s a 1000", "source + sink", "CPU ratio", "switches a mail", "peak RSS MiB"]
+
+
+def line(name, measured, postfix, straight):
+    rounds = measured["rounds"]
+    rate = median(rounds, lambda r: r["rate"])
+    low, high = (pick(r["rate"] for r in rounds) for pick in (min, max))
+    load = straight and median(straight, lambda r: (r["source_cpu"] + r["sink_cpu"]) / r["mails"] * 1000)
+    cpu = per_mail(rounds, "cpu", 1000)
+    beside = median(rounds, lambda r: (r["source_cpu"] + r["sink_cpu"]) / r["mails"] * 1000)
+    switches = median(rounds, lambda r: (r["voluntary"] + r["involuntary"]) / r["mails"])
+    syncs = measured.get("traced_syncs", per_mail(rounds, "syncs"))
+    relay = name != "straight"
+    return [NAMES.get(name, name), text(rate), f"{low:,.0f} … {high:,.0f}", text(median(rounds, lambda r: r["accept_rate"])),
+            text(postfix and rate / postfix, "{:.1f}"), text(straight and rate / median(straight, lambda r: r["rate"]), "{:.2f}"),
+            text(syncs if relay else None, "{:.2f}"), text(per_mail(rounds, "flushes") if relay else None, "{:.2f}"),
+            text(cpu if relay else None, "{:.3f}"), text(beside, "{:.3f}"), text(cpu / load if relay and load else None, "{:.1f}"),
+            text(switches if relay else None, "{:.1f}"), text(max(r["rss"] for r in rounds) / 2**20 if relay else None)]
+
+
+def cell_table(cell):
+    systems = cell["systems"]
+    postfix = median(systems["postfix"]["rounds"], lambda r: r["rate"]) if "postfix" in systems else None
+    straight = systems["straight"]["rounds"] if "straight" in systems else None
+    count = max(len(each["rounds"]) for each in systems.values())
+    mails = ", ".join(f"{NAMES.get(n, n)} {m['rounds'][0]['mails']:,}" for n, m in systems.items())
+    return (f"### {cell['size'] / 1024:g} KiB, {cell['sessions']} sessions\n\n"
+            + rows(HEADER, [line(name, measured, postfix, straight) for name, measured in systems.items()])
+            + f"\nMedian of {count} rounds in turn. Mails a round: {mails}.\n\n")
+
+
+def head(results):
+    ran = results[0]["machine"]
+    syncs = [probe for result in results for probe in result["sync"]]
+    p50 = statistics.median(probe["p50_ms"] for probe in syncs)
+    return (f"Measured {ran['date']}; kernel {ran['kernel']}, {ran['cores']} cores ({ran['cpu']}), {ran['memory_gib']} GiB, "
+            f"disk {ran['disk']}; Debian {ran['debian']}, Postfix {ran['postfix']}, gRPC {ran['grpc']}, RocksDB {ran['rocksdb']}.\n"
+            f"fdatasync of 4 KiB appended, on the same disk: p50 {p50:.2f} ms, p99 "
+            f"{statistics.median(probe['p99_ms'] for probe in syncs):.2f} ms.\n\n")
+
+
+def merged_cells(results):
+    """Cells of one size and number of sessions, measured in several files, become one."""
+    cells = {}
+    for cell in (cell for result in results for cell in result["cells"]):
+        into = cells.setdefault((cell["size"], cell["sessions"]), {"size": cell["size"], "sessions": cell["sessions"], "systems": {}})
+        for name, measured in cell["systems"].items():
+            if name in into["systems"]:
+                into["systems"][name]["rounds"] += measured["rounds"]
+            else:
+                into["systems"][name] = measured
+    return [cells[key] for key in sorted(cells)]
+
+
+def about(results):
+    seen = {}
+    for cell in (cell for result in results for cell in result["cells"]):
+        seen.update({name: measured["about"] for name, measured in cell["systems"].items()})
+    return "".join(f"- {NAMES.get(name, name)}: {what}.\n" for name, what in seen.items())
+
+
+def render(results):
+    return head(results) + "".join(cell_table(cell) for cell in merged_cells(results)) + about(results)
