@@ -17,12 +17,15 @@ constexpr int kMaxProblems = 100;
 
 class Checker {
  public:
-  Checker(View& view, const std::string& shard) : view_(view) { result_.set_shard(shard); }
+  Checker(View& view, const std::string& shard, const std::atomic<bool>& cancel) : view_(view), cancel_(cancel) {
+    result_.set_shard(shard);
+  }
 
-  v1::ShardCheck Run() {
+  absl::StatusOr<v1::ShardCheck> Run() {
     CheckDeliveries();
-    CheckEntries();
-    CheckCounters();
+    if (!cut_) CheckEntries();
+    if (!cut_) CheckCounters();
+    if (cut_) return absl::UnavailableError("the check was cut short: the shard is stopping or reopening its store");
     return std::move(result_);
   }
 
@@ -38,8 +41,10 @@ class Checker {
 
   void ForEach(Family family, const std::function<void(absl::string_view key, absl::string_view value)>& visit) {
     const auto cursor = view_.Scan(family, "", "");
-    for (; cursor->Valid(); cursor->Next()) visit(cursor->key(), cursor->value());
-    if (!cursor->status().ok()) Problem(absl::StrCat("cannot read on: ", std::string(cursor->status().message())));
+    for (; cursor->Valid() && !cancel_; cursor->Next()) visit(cursor->key(), cursor->value());
+    cut_ |= cancel_ || absl::IsAborted(cursor->status());
+    if (!cut_ && !cursor->status().ok())
+      Problem(absl::StrCat("cannot read on: ", std::string(cursor->status().message())));
   }
 
   // Walks deliveries and bodies side by side: both are in the order of ids.
@@ -145,11 +150,15 @@ class Checker {
   }
 
   View& view_;
+  const std::atomic<bool>& cancel_;
+  bool cut_ = false;  // What was not seen must not be taken for missing.
   v1::ShardCheck result_;
 };
 
 }  // namespace
 
-v1::ShardCheck CheckView(View& view, const std::string& shard) { return Checker(view, shard).Run(); }
+absl::StatusOr<v1::ShardCheck> CheckView(View& view, const std::string& shard, const std::atomic<bool>& cancel) {
+  return Checker(view, shard, cancel).Run();
+}
 
 }  // namespace hikyaku::queue

@@ -7,15 +7,18 @@
 #ifndef HIKYAKU_LIB_QUEUE_CHECKER_H_
 #define HIKYAKU_LIB_QUEUE_CHECKER_H_
 
+#include <atomic>
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "hikyaku/v1/admin.pb.h"
 #include "lib/queue/store.h"
 
 namespace hikyaku::queue {
 
-// What is wrong stands in `problems`; reading errors, too.
-v1::ShardCheck CheckView(View& view, const std::string& shard);
+// What is wrong stands in `problems`; reading errors, too. Setting `cancel` ends it soon.
+// kUnavailable: cancelled, or the store is being reopened.
+absl::StatusOr<v1::ShardCheck> CheckView(View& view, const std::string& shard, const std::atomic<bool>& cancel);
 
 }  // namespace hikyaku::queue
 

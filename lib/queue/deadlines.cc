@@ -18,6 +18,9 @@ constexpr std::uint32_t kRefillEntries = 256;  // Of one lane.
 
 constexpr absl::Duration kAgainPause = absl::Seconds(5);
 
+// How far ahead the next deadline is looked for: beyond may lie the marks of a million that were taken away.
+constexpr std::int64_t kSeekMicros = std::int64_t{600} * 1'000'000;
+
 class PollOperation : public Operation {
  public:
   explicit PollOperation(Engine& engine) : engine_(engine) {}
@@ -87,11 +90,13 @@ class PollOperation : public Operation {
     engine_.next_due = std::move(key);
   }
 
-  // Nothing more is due: finds what will be next, so that the next poll begins there.
+  // Nothing more is due: finds what will be next, so that the next poll begins there. If that is far away, the poll
+  // looks again before it comes.
   void SeekFuture() {
-    const auto cursor = engine_.store->Scan(Family::kDue, keys::Due(now_ + 1, ""), "");
+    const std::string end = keys::Due(now_ + kSeekMicros, "");
+    const auto cursor = engine_.store->Scan(Family::kDue, keys::Due(now_ + 1, ""), end);
     if (cursor == nullptr || !cursor->status().ok()) return;
-    Continue(cursor->Valid() ? std::string(cursor->key()) : keys::Due(kNever, ""));
+    Continue(cursor->Valid() ? std::string(cursor->key()) : end);
   }
 
   Engine& engine_;

@@ -16,6 +16,9 @@ constexpr int kPatience = 5;
 
 constexpr int kReaders = 2;
 
+// A check of millions of records must not stand before the reclaiming of a full disk.
+constexpr int kHousekeepers = 2;
+
 // A body up to this is read for a lease however much is read already: large mail to slow hosts holds up large mail
 // only.
 constexpr std::uint64_t kSmallBody = 64 << 10;
@@ -50,6 +53,7 @@ Engine::Engine(Options given, Clock& clock, std::unique_ptr<Store> opened, stora
       feed(*store, options.name, counters.next_sequence() - 1),
       readers(kReaders),
       askers(1),
+      housekeepers(kHousekeepers),
       committer(
           *store, gate, metrics, counters, [this](std::uint64_t last) { feed.Committed(last); },
           [this] { Dispatch(); }) {}

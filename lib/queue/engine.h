@@ -101,6 +101,7 @@ struct Engine {
   std::atomic<std::uint64_t> taken_bytes{0};  // Bodies handed in since the start.
   std::atomic<std::uint64_t> body_parts;
   std::atomic<std::int64_t> last_block_micros{0};
+  std::atomic<bool> stopping{false};  // What walks over the store is to end.
 
   absl::Mutex mu;
   Schedule schedule ABSL_GUARDED_BY(mu);
@@ -122,8 +123,9 @@ struct Engine {
   std::atomic<std::int64_t> again_at{0};         // By the clock of leases.
 
   EventFeed feed;
-  WorkPool readers;  // For leases.
-  WorkPool askers;   // For questions, which may take long.
+  WorkPool readers;       // For leases.
+  WorkPool askers;        // For questions.
+  WorkPool housekeepers;  // For what walks over the whole store.
   Committer committer;
 
  private:

@@ -89,10 +89,15 @@ std::unique_ptr<EventSubscription> EventFeed::Watch(const internal::v1::WatchSha
   watcher->sink = std::move(sink);
   watcher->closed = std::move(closed);
   watcher->greet = request.from_now();
-  absl::MutexLock lock(&mu_);
-  watcher->next = (request.from_now() ? last_ : request.after()) + 1;
-  watchers_.push_back(watcher);
-  changed_.Signal();
+  bool ended;
+  {
+    absl::MutexLock lock(&mu_);
+    watcher->next = (request.from_now() ? last_ : request.after()) + 1;
+    ended = ended_;
+    if (!ended) watchers_.push_back(watcher);
+    changed_.Signal();
+  }
+  if (ended) watcher->closed(absl::UnavailableError("the shard is stopping"));
   return std::make_unique<FeedHandle>(this, std::move(watcher));
 }
 
@@ -137,7 +142,10 @@ void EventFeed::Run() {
       }
       stopping = stopping_;
       if (stopping) {
-        if (watchers_.empty()) return;
+        if (watchers_.empty()) {
+          ended_ = true;
+          return;
+        }
         watcher = watchers_.front();
         watchers_.pop_front();
       }

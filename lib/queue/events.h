@@ -45,6 +45,7 @@ class EventFeed {
   EventFeed(Store& store, std::string shard, std::uint64_t last);
   ~EventFeed();
 
+  // After Stop, `closed` is called before this returns.
   std::unique_ptr<EventSubscription> Watch(const internal::v1::WatchShardRequest& request, EventSink sink,
                                            absl::AnyInvocable<void(absl::Status)> closed);
 
@@ -79,6 +80,7 @@ class EventFeed {
   Watchers watchers_ ABSL_GUARDED_BY(mu_);
   std::uint64_t last_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  bool ended_ ABSL_GUARDED_BY(mu_) = false;  // Nobody serves watchers any more.
   std::thread thread_;
 };
 

@@ -249,6 +249,7 @@ void LocalShard::Stop(absl::Duration patience) {
   }
   scrape_ = nullptr;
   if (maintenance_.joinable()) maintenance_.join();
+  engine_->stopping = true;
   reclaimer_->Stop();
   std::vector<std::shared_ptr<Stream>> streams;
   {
@@ -259,6 +260,7 @@ void LocalShard::Stop(absl::Duration patience) {
   engine_->readers.Stop();
   engine_->committer.Stop();
   engine_->askers.Stop();
+  engine_->housekeepers.Stop();
   engine_->feed.Stop();
   if (const absl::Status closed = engine_->store->Close(); !closed.ok()) {
     log::Warn("store_close_failed", {{"error", closed}});
@@ -438,11 +440,13 @@ void LocalShard::Purge(v1::PurgeRequest request, Done<v1::PurgeResponse> done) {
 }
 
 void LocalShard::CheckQueue(Done<v1::CheckQueueResponse> done) {
-  engine_->askers.Push([this, done = std::move(done)]() mutable {
+  engine_->housekeepers.Push([this, done = std::move(done)]() mutable {
     const auto view = engine_->store->Snapshot();
     if (view == nullptr) return std::move(done)(absl::UnavailableError("the store is being reopened"));
+    auto checked = CheckView(*view, engine_->options.name, engine_->stopping);
+    if (!checked.ok()) return std::move(done)(checked.status());
     v1::CheckQueueResponse response;
-    *response.add_shards() = CheckView(*view, engine_->options.name);
+    *response.add_shards() = *std::move(checked);
     std::move(done)(std::move(response));
   });
 }
@@ -457,7 +461,8 @@ absl::StatusOr<v1::ShardCheck> CheckStore(const std::string& data_dir) {
   storage::v1::ShardIdentity identity;
   ASSIGN_OR_RETURN(const std::optional<std::string> stored, store->Get(Family::kMeta, keys::kShard));
   if (stored.has_value()) identity.ParseFromString(*stored);
-  return CheckView(*store->Snapshot(), identity.name());
+  const std::atomic<bool> never{false};
+  return CheckView(*store->Snapshot(), identity.name(), never);
 }
 
 }  // namespace hikyaku::queue

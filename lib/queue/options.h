@@ -15,6 +15,9 @@
 
 namespace hikyaku::queue {
 
+// A message may wait so long for its first attempt (not_before).
+inline constexpr std::int64_t kLongestScheduleMicros = std::int64_t{30} * 24 * 3600 * 1'000'000;
+
 // The defaults are those of the configuration's `queue` section (proto/hikyaku/v1/config.proto).
 struct Options {
   std::string data_dir;     // The store is in its folder `queue`. Both are made if missing.

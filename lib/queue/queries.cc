@@ -26,6 +26,9 @@ constexpr int kMaxSeen = 500'000;
 
 constexpr std::size_t kMaxEvents = 10'000;
 
+// Of the rows of one answer: a row has up to a thousand recipients, and a client takes 4 MiB from all shards together.
+constexpr std::size_t kMaxRowBytes = 1 << 20;
+
 int Limit(int wanted) { return wanted <= 0 ? kDefaultLimit : std::min(wanted, kMaxLimit); }
 
 using State = v1::DeliveryStatus::State;
@@ -79,7 +82,9 @@ std::string FindByHeader(Engine& engine, View& view, absl::string_view header) {
   }
   const std::string hash = crypto::Sha256(header).substr(0, 16);
   const std::int64_t now = engine.NowMicros();
-  const std::int64_t kept = absl::ToInt64Microseconds(engine.options.event_retention) + engine.lifetime_micros;
+  // As long as the index is kept: see retention.cc.
+  const std::int64_t kept =
+      absl::ToInt64Microseconds(engine.options.event_retention) + engine.lifetime_micros + kLongestScheduleMicros;
   const std::uint32_t oldest = keys::Day(now - kept);
   for (std::uint32_t day = keys::Day(now) + 1;; --day) {
     const std::string prefix = keys::HeaderPrefix(day, hash);
@@ -317,13 +322,16 @@ absl::StatusOr<v1::ListDeliveriesResponse> QueryDeliveries(Engine& engine, const
   v1::ListDeliveriesResponse response;
   const auto cursor = engine.store->Scan(Family::kDue, "", "");
   if (cursor == nullptr) return absl::UnavailableError("the store is being reopened");
-  for (int seen = 0; cursor->Valid() && seen < kMaxSeen && response.deliveries_size() < limit; cursor->Next(), ++seen) {
+  std::size_t bytes = 0;
+  for (int seen = 0; cursor->Valid() && seen < kMaxSeen && response.deliveries_size() < limit && bytes < kMaxRowBytes;
+       cursor->Next(), ++seen) {
     const auto parts = keys::ParseDue(cursor->key());
     if (!parts.has_value() || (!wanted.empty() && keys::DeliveryDomain(parts->delivery_key) != wanted)) continue;
     const auto record = engine.store->Get(Family::kDelivery, parts->delivery_key);
     storage::v1::Delivery delivery;
     if (!record.ok() || !record->has_value() || !delivery.ParseFromString(**record)) continue;
     *response.add_deliveries() = Summary(engine, parts->delivery_key, delivery, now);
+    bytes += response.deliveries().rbegin()->ByteSizeLong();
   }
   return response;
 }

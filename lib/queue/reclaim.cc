@@ -25,7 +25,7 @@ void Reclaimer::Tick() {
   if (ended_ == ended) return;
   ended_ = ended;
   busy_ = true;
-  engine_.askers.Push([this, ended] { Reclaim(ended); });
+  engine_.housekeepers.Push([this, ended] { Reclaim(ended); });
 }
 
 void Reclaimer::Reclaim(std::uint64_t ended) {

@@ -1,7 +1,7 @@
 // Makes room while the disk is short: a body that was deleted keeps its place until compaction drops the file that
 // holds it, and when no new mail may come in nothing else makes RocksDB compact.
 //
-// Threading: Tick and Stop from one thread at a time; the work is done on the engine's askers.
+// Threading: Tick and Stop from one thread at a time; the work is done by the engine's housekeepers.
 #ifndef HIKYAKU_LIB_QUEUE_RECLAIM_H_
 #define HIKYAKU_LIB_QUEUE_RECLAIM_H_
 
@@ -20,7 +20,7 @@ class Reclaimer {
   // Call each second or so.
   void Tick();
 
-  // Cuts short what runs. Before the askers are stopped.
+  // Cuts short what runs. Before the housekeepers are stopped.
   void Stop() { stop_ = true; }
 
  private:

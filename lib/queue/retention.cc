@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "lib/base/message_id.h"
 #include "lib/queue/engine.h"
@@ -15,10 +16,11 @@ constexpr std::int64_t kMinute = 60'000'000;
 // Each DeleteRange leaves a mark that reads must skip until compaction: few of them, of much each.
 constexpr std::int64_t kEventsPeriod = 10 * kMinute;
 constexpr std::int64_t kKeysPeriod = 10 * kMinute;
-constexpr int kKeysStep = 1000;
+constexpr int kKeysSeen = 20'000;  // Records looked at in one walk: the store must not be held open for long.
+constexpr int kKeysStep = 1000;    // Removed in one commit.
 
-// A message may wait so long for its first attempt (not_before).
-constexpr std::int64_t kLongestSchedule = 30 * 24 * 60 * kMinute;
+// Where a round goes on when nothing is left: no key begins so, for a tenant is UTF-8.
+constexpr absl::string_view kRoundEnd = "\xff\xff";
 
 }  // namespace
 
@@ -53,33 +55,28 @@ class Retention::EventsOperation : public Operation {
   const std::uint32_t day_;
 };
 
-// One step over the idempotency records.
+// Removes records that were found to be over, unless they were written again meanwhile.
 class Retention::KeysOperation : public Operation {
  public:
-  explicit KeysOperation(Retention& retention) : retention_(retention) {}
+  KeysOperation(Retention& retention, std::vector<std::string> over) : retention_(retention), over_(std::move(over)) {}
 
   bool alone() const override { return true; }
 
   void Apply(Group& group) override {
     const std::int64_t now = retention_.engine_.NowMicros();
-    const auto cursor = group.store.Scan(Family::kIdempotency, retention_.key_from_, "");
-    if (cursor == nullptr) return;
-    for (int seen = 0; cursor->Valid() && seen < kKeysStep; cursor->Next(), ++seen) {
+    for (const std::string& key : over_) {
+      const auto stored = group.store.Get(Family::kIdempotency, key);
       storage::v1::IdempotencyRecord record;
-      const bool read = record.ParseFromArray(cursor->value().data(), static_cast<int>(cursor->value().size()));
-      if (read && record.expire_micros() <= now) group.batch.Delete(Family::kIdempotency, cursor->key());
+      if (!stored.ok() || !stored->has_value() || !record.ParseFromString(**stored)) continue;
+      if (record.expire_micros() <= now) group.batch.Delete(Family::kIdempotency, key);
     }
-    next_ = cursor->Valid() ? std::string(cursor->key()) : "";
   }
 
-  void Finish(const absl::Status& status) override {
-    if (status.ok()) retention_.key_from_ = std::move(next_);
-    retention_.busy_ = false;
-  }
+  void Finish(const absl::Status& status) override { retention_.GoOn(status.ok()); }
 
  private:
   Retention& retention_;
-  std::string next_;
+  const std::vector<std::string> over_;
 };
 
 void Retention::Tick() {
@@ -91,13 +88,41 @@ void Retention::Tick() {
   if (busy_ || (key_from_.empty() && now < next_keys_)) return;
   if (key_from_.empty()) next_keys_ = now + kKeysPeriod;
   busy_ = true;
-  engine_.committer.Push(std::make_unique<KeysOperation>(*this));
+  GoOn(true);
+}
+
+// The next step of the round, on a thread that may take its time; or the round is over, or broken off.
+void Retention::GoOn(bool well) {
+  if (!well || key_from_ == kRoundEnd || engine_.stopping) {
+    if (key_from_ == kRoundEnd) key_from_.clear();
+    busy_ = false;
+    return;
+  }
+  engine_.housekeepers.Push([this] { LookAtKeys(); });
+}
+
+void Retention::LookAtKeys() {
+  const std::int64_t now = engine_.NowMicros();
+  std::vector<std::string> over;
+  {
+    const auto cursor = engine_.store->Scan(Family::kIdempotency, key_from_, "");
+    if (cursor == nullptr) return GoOn(false);
+    for (int seen = 0; cursor->Valid() && seen < kKeysSeen && over.size() < kKeysStep; cursor->Next(), ++seen) {
+      storage::v1::IdempotencyRecord record;
+      const bool read = record.ParseFromArray(cursor->value().data(), static_cast<int>(cursor->value().size()));
+      if (read && record.expire_micros() <= now) over.emplace_back(cursor->key());
+    }
+    if (!cursor->Valid() && !cursor->status().ok()) return GoOn(false);
+    key_from_ = cursor->Valid() ? std::string(cursor->key()) : std::string(kRoundEnd);
+  }
+  if (over.empty()) return GoOn(true);
+  engine_.committer.Push(std::make_unique<KeysOperation>(*this, std::move(over)));
 }
 
 void Retention::DropEvents(std::int64_t now_micros) {
   const std::int64_t keep = absl::ToInt64Microseconds(engine_.options.event_retention);
   const std::uint64_t end = FirstSince(now_micros - keep);
-  const std::int64_t trace = now_micros - keep - engine_.lifetime_micros - kLongestSchedule;
+  const std::int64_t trace = now_micros - keep - engine_.lifetime_micros - kLongestScheduleMicros;
   engine_.committer.Push(std::make_unique<EventsOperation>(*this, end, std::max<std::int64_t>(trace, 0)));
 }
 

@@ -187,6 +187,7 @@ rocksdb::ColumnFamilyOptions FamilyOptions(Family family, const RocksOptions& op
 struct OpenDb {
   std::unique_ptr<rocksdb::DB> db;
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  std::atomic<bool> leaving{false};  // Those who walk over it are asked to end.
 
   rocksdb::ColumnFamilyHandle* of(Family family) const { return handles[static_cast<int>(family)]; }
   ~OpenDb() {
@@ -232,10 +233,13 @@ class RocksCursor : public Cursor {
   }
   void Seek(absl::string_view key) override { iterator_->Seek(Slice(key)); }
   void Next() override { iterator_->Next(); }
-  bool Valid() const override { return iterator_->Valid(); }
+  bool Valid() const override { return !db_->leaving.load(std::memory_order_relaxed) && iterator_->Valid(); }
   absl::string_view key() const override { return View_(iterator_->key()); }
   absl::string_view value() const override { return View_(iterator_->value()); }
-  absl::Status status() const override { return ToStatus(iterator_->status(), "scan"); }
+  absl::Status status() const override {
+    if (db_->leaving) return absl::AbortedError("the store is being reopened");
+    return ToStatus(iterator_->status(), "scan");
+  }
 
  private:
   const std::shared_ptr<const OpenDb> db_;
@@ -261,6 +265,7 @@ class RocksView : public View {
   ~RocksView() override { db_->db->ReleaseSnapshot(snapshot_); }
 
   absl::StatusOr<std::optional<std::string>> Get(Family family, absl::string_view key) override {
+    if (db_->leaving) return absl::UnavailableError("the store is being reopened");
     return GetFrom(*db_, family, key, snapshot_);
   }
   std::unique_ptr<Cursor> Scan(Family family, absl::string_view from, absl::string_view to) override {
@@ -374,7 +379,7 @@ absl::Status RocksStore::Reclaim(std::atomic<bool>* cancel) {
   return ToStatus(db->db->CompactRange(options, db->of(Family::kBody), nullptr, nullptr), "compact");
 }
 
-// Lets go of the open database and waits until the last reader has.
+// Lets go of the open database and waits until the last reader has. Those who take long are asked to end.
 absl::Status RocksStore::Release() {
   std::shared_ptr<OpenDb> old;
   {
@@ -383,9 +388,13 @@ absl::Status RocksStore::Release() {
     db_ = nullptr;
   }
   if (old == nullptr) return absl::OkStatus();
+  old->leaving = true;
+  old->db->DisableManualCompaction();  // Ends one that runs.
   for (const absl::Time end = absl::Now() + kReadersMayTake; old.use_count() > 1;
        absl::SleepFor(absl::Milliseconds(5))) {
     if (absl::Now() < end) continue;
+    old->db->EnableManualCompaction();
+    old->leaving = false;
     absl::MutexLock lock(&mu_);
     db_ = std::move(old);
     return absl::UnavailableError("a reader holds the store");

@@ -2,7 +2,8 @@
 // here.
 //
 // Threading: safe from every thread; one writer at a time. A Batch or a Cursor belongs to one thread at a time.
-// Lifetimes: a Cursor holds the files open: close it before long waits, for Reopen() waits for it.
+// Lifetimes: a Cursor or a View holds the files open: close it before long waits, for Heal() waits for it. While Heal()
+//            waits, cursors end with kAborted and views give kUnavailable, so that a long walk ends soon.
 #ifndef HIKYAKU_LIB_QUEUE_STORE_H_
 #define HIKYAKU_LIB_QUEUE_STORE_H_
 
@@ -43,6 +44,7 @@ class Cursor {
   virtual bool Valid() const = 0;  // False at the end and after an error.
   virtual absl::string_view key() const = 0;
   virtual absl::string_view value() const = 0;
+  // kAborted: the store is being reopened; begin again later. kDataLoss, kUnavailable: as View::Get.
   virtual absl::Status status() const = 0;
 };
 

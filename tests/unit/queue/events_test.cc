@@ -120,5 +120,27 @@ TEST_F(EventFeedTest, OldEventsAreForgotten) {
   ExpectSound();
 }
 
+TEST_F(EventFeedTest, WatchAfterStopIsToldSo) {
+  Open();
+  shard_->Stop();
+  Watcher late(*shard_, 0);
+  EXPECT_TRUE(absl::IsUnavailable(late.closed())) << late.closed();
+}
+
+TEST_F(EventFeedTest, MailScheduledLongAgoIsFoundByItsHeader) {
+  Open();
+  EnqueueRequest mail = Mail({"a@x.test"});
+  const std::string header = mail.envelope().message_id_header();
+  mail.set_due_micros(Now() + absl::ToInt64Microseconds(absl::Hours(29 * 24)));
+  const std::string id = Accept(mail);
+  clock_.Advance(absl::Hours(28 * 24));
+  v1::GetMessageRequest request;
+  request.set_message_id_header(header);
+  const auto found = Await<v1::GetMessageResponse>(
+      [&](Done<v1::GetMessageResponse> done) { shard_->GetMessage(request, std::move(done)); });
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->message_id(), id);
+}
+
 }  // namespace
 }  // namespace hikyaku::queue

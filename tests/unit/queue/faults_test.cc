@@ -1,6 +1,7 @@
 // What the shard does when the disk fails, and what its checker sees.
 #include <algorithm>
 #include <fstream>
+#include <thread>
 
 #include "lib/queue/keys.h"
 #include "lib/queue/rocks_store.h"
@@ -20,7 +21,10 @@ class FaultTest : public ShardTest {
     };
     Open();
   }
-  ~FaultTest() override { faults_->broken = faults_->unreadable = faults_->hold_bodies = faults_->hold_writes = false; }
+  ~FaultTest() override {
+    faults_->broken = faults_->unreadable = false;
+    faults_->hold_bodies = faults_->hold_writes = faults_->hold_snapshots = false;
+  }
 
   const std::shared_ptr<Faults> faults_ = std::make_shared<Faults>();
 };
@@ -342,6 +346,37 @@ TEST_F(LogTest, TornTailIsCutOff) {
   Open();
   EXPECT_EQ(Check().deliveries(), 39);
   ExpectSound();
+}
+
+TEST_F(FaultTest, CheckThatTakesLongHoldsUpNoQuestion) {
+  const std::string id = Accept(Mail({"a@x.test"}));
+  faults_->hold_snapshots = true;
+  std::promise<void> checked;
+  shard_->CheckQueue([&](absl::StatusOr<v1::CheckQueueResponse> answer) {
+    EXPECT_TRUE(answer.ok()) << answer.status();
+    checked.set_value();
+  });
+  ASSERT_TRUE(Eventually([&] { return faults_->held_snapshots == 1; }));
+  const auto listed = Await<v1::ListDeliveriesResponse>(
+      [&](Done<v1::ListDeliveriesResponse> done) { shard_->ListDeliveries({}, std::move(done)); });
+  ASSERT_TRUE(listed.ok()) << listed.status();
+  EXPECT_EQ(listed->deliveries_size(), 1);
+  faults_->hold_snapshots = false;
+  checked.get_future().wait();
+}
+
+TEST_F(FaultTest, CheckIsCutShortByAStop) {
+  Accept(Mail({"a@x.test"}));
+  Worker worker(*shard_, 0);
+  faults_->hold_snapshots = true;
+  std::promise<absl::Status> checked;
+  shard_->CheckQueue([&](absl::StatusOr<v1::CheckQueueResponse> answer) { checked.set_value(answer.status()); });
+  ASSERT_TRUE(Eventually([&] { return faults_->held_snapshots == 1; }));
+  std::thread stopper([&] { shard_->Stop(); });
+  EXPECT_TRUE(Eventually([&] { return worker.closings() == 1; }));  // The stop is under way.
+  faults_->hold_snapshots = false;
+  stopper.join();
+  EXPECT_TRUE(absl::IsUnavailable(checked.get_future().get()));
 }
 
 }  // namespace

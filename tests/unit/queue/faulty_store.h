@@ -21,7 +21,9 @@ struct Faults {
   std::atomic<bool> unreadable{false};                       // Deliveries and bodies cannot be read.
   std::atomic<int> lost_counters{0};                         // So many reads of the counters fail.
   std::atomic<bool> hold_bodies{false}, hold_writes{false};  // Reads of bodies, or writes, wait.
-  std::atomic<int> held_bodies{0}, held_writes{0};           // That began to wait.
+  std::atomic<bool> hold_snapshots{false};
+  std::atomic<int> held_snapshots{0};
+  std::atomic<int> held_bodies{0}, held_writes{0};  // That began to wait.
   std::atomic<int> heals{0};
   std::atomic<int> writes{0};
 };
@@ -53,7 +55,10 @@ class FaultyStore : public Store {
   std::unique_ptr<Cursor> Scan(Family family, absl::string_view from, absl::string_view to) override {
     return inner_->Scan(family, from, to);
   }
-  std::unique_ptr<View> Snapshot() override { return inner_->Snapshot(); }
+  std::unique_ptr<View> Snapshot() override {
+    Wait(faults_->hold_snapshots, faults_->held_snapshots);
+    return inner_->Snapshot();
+  }
   void DropFiles(Family family, absl::string_view from, absl::string_view to) override {
     inner_->DropFiles(family, from, to);
   }

@@ -1,4 +1,5 @@
 // One key, one message: the rules of IdempotencyCommit (proto/hikyaku/internal/v1/queue.proto).
+#include "lib/queue/rocks_store.h"
 #include "tests/unit/queue/harness.h"
 
 namespace hikyaku::queue {
@@ -26,7 +27,57 @@ class IdempotencyTest : public ShardTest {
     return Await<internal::v1::ClaimResponse>(
         [&](Done<internal::v1::ClaimResponse> done) { shard_->Claim(request, std::move(done)); });
   }
+  // Claims keys from..to without waiting for each; then waits for all.
+  void ClaimMany(int from, int to) {
+    std::atomic<int> done{0};
+    for (int i = from; i < to; ++i) {
+      internal::v1::ClaimRequest request;
+      request.set_key(absl::StrCat("key", i));
+      request.set_fingerprint("f");
+      request.set_message_id(std::string(16, 'i'));
+      request.set_expire_micros(Now() + 86'400'000'000);
+      shard_->Claim(request, [&](absl::StatusOr<internal::v1::ClaimResponse> answer) {
+        EXPECT_TRUE(answer.ok()) << answer.status();
+        ++done;
+      });
+    }
+    ASSERT_TRUE(Eventually([&] { return done == to - from; }));
+  }
 };
+
+// The store behind the shard, to look into.
+class RetentionTest : public IdempotencyTest {
+ protected:
+  RetentionTest() {
+    shard_ = nullptr;
+    options_.open_store = [this](const std::string& dir) -> absl::StatusOr<std::unique_ptr<Store>> {
+      auto store = OpenRocksStore({dir, 1 << 20, 8 << 20, false});
+      if (store.ok()) store_ = store->get();
+      return store;
+    };
+    Open();
+  }
+  int Records() {
+    const auto cursor = store_->Scan(Family::kIdempotency, "", "");
+    int count = 0;
+    for (; cursor->Valid(); cursor->Next()) ++count;
+    return count;
+  }
+
+  Store* store_ = nullptr;
+};
+
+TEST_F(RetentionTest, OneRoundRemovesAllThatIsOverAndNothingElse) {
+  constexpr int kOld = 4500, kNew = 700;
+  ClaimMany(0, kOld);
+  clock_.Advance(absl::Hours(23));
+  ClaimMany(kOld, kOld + kNew);
+  ASSERT_EQ(Records(), kOld + kNew);
+  clock_.Advance(absl::Hours(2));
+  // The clock stands, so this is one round: the next would come ten minutes later.
+  EXPECT_TRUE(Eventually([&] { return Records() == kNew; })) << Records();
+  EXPECT_EQ(Claim("key4600", "g", std::string(16, 'j')).status().code(), absl::StatusCode::kAlreadyExists);
+}
 
 TEST_F(IdempotencyTest, RepeatGetsTheSameAnswerAndMakesNothing) {
   EXPECT_EQ(Enqueue(Keyed("k", "f", "first"))->replayed_response(), "");

@@ -262,5 +262,23 @@ TEST_F(OperatorTest, ListsTellStateAndTimes) {
   EXPECT_EQ(Deliveries("", 2).deliveries_size(), 2);
 }
 
+TEST_F(OperatorTest, ListOfManyRecipientsStaysSmall) {
+  Open();
+  constexpr int kMails = 8, kRecipients = 1000;
+  const std::string pad(200, 'p');
+  for (int i = 0; i < kMails; ++i) {
+    EnqueueRequest mail = Mail({"first@many.test"});
+    for (int r = 1; r < kRecipients; ++r) {
+      mail.mutable_destinations(0)->add_recipients(absl::StrCat(pad, r, "@many.test"));
+    }
+    Accept(std::move(mail));
+  }
+  const v1::ListDeliveriesResponse all = Deliveries("many.test", 1000);
+  EXPECT_GE(all.deliveries_size(), 1);
+  EXPECT_LT(all.deliveries_size(), kMails);
+  EXPECT_EQ(all.deliveries(0).recipients_size(), kRecipients);
+  EXPECT_LT(all.ByteSizeLong(), 2u << 20);
+}
+
 }  // namespace
 }  // namespace hikyaku::queue
