@@ -136,13 +136,21 @@ awaitable<std::unique_ptr<Connection>> Attempt::Dial(const PlannedHost& host, st
   options.source = key.source;
   options.named_by_operator = host.named_by_operator;
   budget_.CountTry();
+  DeadHosts& dead = env_.pool.dead_hosts();
+  if (const std::optional<absl::Status> known = dead.Ask(key.endpoint); known.has_value()) {
+    NoteNoConnection(*known, remote);
+    co_return nullptr;
+  }
   const absl::Time start = env_.clock.Now();
   auto stream = co_await env_.network->dialer->Dial(key.endpoint, options);
-  budget_.Spend(env_.clock.Now() - start);
+  const absl::Duration took = env_.clock.Now() - start;
+  budget_.Spend(took);
   if (!stream.ok()) {
+    dead.Failed(key.endpoint, stream.status(), took);
     NoteNoConnection(stream.status(), remote);
     co_return nullptr;
   }
+  dead.Answered(key.endpoint);
   ++sessions_;
   auto connection =
       std::make_unique<Connection>(std::move(key), *std::move(stream), env_.options.helo, env_.options.timeouts);

@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "lib/base/clock.h"
 #include "lib/delivery/connection.h"
+#include "lib/delivery/dead_hosts.h"
 #include "lib/net/asio.h"
 #include "lib/net/task_group.h"
 
@@ -41,6 +42,9 @@ class ConnectionPool {
   // any more.
   awaitable<void> Sweep();
 
+  // What is known of addresses that do not answer.
+  DeadHosts& dead_hosts() { return dead_hosts_; }
+
   std::size_t idle() const { return idle_; }
 
  private:
@@ -51,6 +55,7 @@ class ConnectionPool {
   Clock& clock_;
   net::TaskGroup& group_;
   const Executor executor_;
+  DeadHosts dead_hosts_;
   bool closed_ = false;
   std::size_t idle_ = 0;
   absl::flat_hash_map<ConnectionKey, std::vector<std::unique_ptr<Connection>>> connections_;  // The oldest first.

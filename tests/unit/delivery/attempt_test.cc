@@ -119,6 +119,18 @@ TEST_F(AttemptTest, SecondHostWhenTheFirstRefusesTheConnection) {
   EXPECT_EQ(dialer_->dialled(), (Strings{"11.0.0.1:25", "11.0.0.2:25"}));
 }
 
+TEST_F(AttemptTest, HostThatIsKnownToBeSilentIsPassedOver) {
+  Mx1();
+  Mx2();
+  pool_.dead_hosts().Failed(*net::ParseEndpoint("11.0.0.1:25"), absl::DeadlineExceededError("silent"),
+                            absl::Seconds(30));
+  EXPECT_EQ(One().remote_host, "mx2.test [11.0.0.2]:25");
+  EXPECT_EQ(dialer_->dialled(), (Strings{"11.0.0.2:25"}));
+  clock_.Advance(absl::Seconds(31));
+  EXPECT_EQ(One().remote_host, "mx1.test [11.0.0.1]:25");
+  EXPECT_EQ(pool_.dead_hosts().size(), 0);
+}
+
 TEST_F(AttemptTest, NoHostReachedIsTransientAndNamesTheLast) {
   const Outcome outcome = One();
   EXPECT_EQ(outcome.kind, Kind::kTransient);
