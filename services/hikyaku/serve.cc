@@ -12,11 +12,13 @@
 #include <memory>
 #include <string>
 
+#include "absl/time/clock.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/config/effective.h"
 #include "lib/config/reload.h"
 #include "lib/config/validate.h"
+#include "services/hikyaku/heap_trim.h"
 #include "services/hikyaku/listen_check.h"
 #include "services/hikyaku/node.h"
 
@@ -80,11 +82,13 @@ void Reload(Node& node, const ServeFlags& flags, const v1::Config& running) {
 
 // Until SIGTERM or SIGINT.
 void Run(Node& node, const ServeFlags& flags, const v1::Config& config, const sigset_t& signals) {
+  HeapTrim heap;
   while (true) {
     const int signal = sigtimedwait(&signals, nullptr, &kTick);
     if (signal == SIGTERM || signal == SIGINT) return log::Info("stopping", {{"signal", strsignal(signal)}});
     if (signal == SIGHUP) Reload(node, flags, config);
     node.PublishHealth();
+    heap.Tick(absl::Now());
   }
 }
 
