@@ -234,7 +234,7 @@ class DelayOperation : public Operation {
     engine_.LowerNextDue(kept_ ? kNever : due_);
     absl::MutexLock lock(&engine_.mu);
     engine_.Erase(item_);
-    if (!kept_) return;
+    if (!kept_) return engine_.schedule.Forget(*item_->domain);
     if (!item_->parked) return engine_.PollAgain(item_->due);
     const absl::string_view domain = keys::DeliveryDomain(item_->key);
     engine_.schedule.NoteParked(

@@ -174,12 +174,11 @@ void FinishEndings(Engine& engine, std::vector<Ending>& endings, v1::Event::Type
       continue;
     }
     counter.Increment(ending.recipients);
-    Domain* domain = engine.schedule.Find(keys::DeliveryDomain(ending.delivery_key));
+    Domain& domain = engine.schedule.Get(keys::DeliveryDomain(ending.delivery_key));
     if (ending.item != nullptr) engine.Erase(ending.item);
-    if (domain == nullptr) continue;
-    --domain->open;
+    Schedule::Closed(domain);
     --engine.open;
-    engine.schedule.Forget(*domain);
+    engine.schedule.Forget(domain);
   }
 }
 

@@ -35,7 +35,11 @@ std::uint64_t RandomPart() {
 }
 
 ScheduleLimits Limits(const Options& options) {
-  return {std::max<std::uint32_t>(options.domain_concurrency, 1), std::max<std::uint32_t>(options.window, 1),
+  PacePolicy pace = options.pace;
+  // Of a domain with little mail each delivery is tried at its own times: a rest must not be longer than those.
+  pace.longest_pause = std::min(pace.longest_pause, absl::ToInt64Microseconds(options.retry.min));
+  pace.shortest_pause = std::min(pace.shortest_pause, pace.longest_pause);
+  return {std::max<std::uint32_t>(options.domain_concurrency, 1), pace, std::max<std::uint32_t>(options.window, 1),
           std::max<std::uint32_t>(options.domain_window, 1)};
 }
 
@@ -80,12 +84,21 @@ bool Engine::Load(absl::string_view delivery_key, const storage::v1::DueEntry& e
   item->size = entry.size();
   item->domain = &schedule.Get(keys::DeliveryDomain(delivery_key));
   schedule.Hold(*item);
-  items.insert(item);
+  Insert(item);
   schedule.Push(std::move(item));
   return true;
 }
 
+void Engine::Insert(const ItemPtr& item) {
+  item->slot = static_cast<std::uint32_t>(round.size());
+  round.push_back(item.get());
+  items.insert(item);
+}
+
 void Engine::Erase(const ItemPtr& item) {
+  round[item->slot] = round.back();
+  round[item->slot]->slot = item->slot;
+  round.pop_back();
   items.erase(item);
   hot_bytes -= item->hot_bytes;
   item->hot_bytes = 0;

@@ -72,6 +72,8 @@ struct Engine {
   bool Load(absl::string_view delivery_key, const storage::v1::DueEntry& entry, std::int64_t due, bool parked)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
+  // Puts an item among those in memory.
+  void Insert(const ItemPtr& item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // Takes an item out of memory for good.
   void Erase(const ItemPtr& item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
@@ -106,7 +108,8 @@ struct Engine {
   absl::Mutex mu;
   Schedule schedule ABSL_GUARDED_BY(mu);
   Leases leases ABSL_GUARDED_BY(mu);
-  ItemSet items ABSL_GUARDED_BY(mu);  // All that are in memory, but for kCommitting.
+  ItemSet items ABSL_GUARDED_BY(mu);             // All that are in memory, but for kCommitting.
+  std::vector<Item*> round ABSL_GUARDED_BY(mu);  // The same, by their `slot`, to walk over a part of them at a time.
   std::uint64_t hot_bytes ABSL_GUARDED_BY(mu) = 0;
   std::uint64_t leased[kPriorityClasses] ABSL_GUARDED_BY(mu) = {};
   absl::flat_hash_map<std::string, ReadBody> read_bodies ABSL_GUARDED_BY(mu);  // By message id.

@@ -290,7 +290,7 @@ void EnqueueOperation::Finish(const absl::Status& status) {
 void EnqueueOperation::Enter(Part& part) {
   engine_.metrics.accepted.Increment(part.delivery->recipients_size());
   ++engine_.open;
-  ++engine_.schedule.Get(part.delivery->domain()).open;
+  engine_.schedule.Opened(part.delivery->domain());
   if (part.item == nullptr) return;
   Item& item = *part.item;
   if (engine_.hot_bytes + body_->size() <= engine_.options.hot_bodies) {
@@ -299,7 +299,7 @@ void EnqueueOperation::Enter(Part& part) {
     item.body = body_;
     item.delivery = std::move(part.delivery);
   }
-  engine_.items.insert(part.item);
+  engine_.Insert(part.item);
   engine_.schedule.Push(std::move(part.item));
 }
 

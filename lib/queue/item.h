@@ -58,6 +58,7 @@ struct Item {
   std::uint64_t lease = 0;
   bool offered = false;    // The worker was told of the lease.
   bool read_body = false;  // Its lease is counted in the engine's read bodies.
+  std::uint32_t slot = 0;  // Its place in the engine's round.
 
   // Of the schedule, while kReady.
   Flow* flow = nullptr;

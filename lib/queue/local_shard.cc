@@ -33,8 +33,9 @@ constexpr int kTicksPerSample = 40;  // About a second.
 // The disk is measured again when bodies of this share of what is left came in since the last time.
 constexpr std::uint64_t kShareOfSpare = 8;
 
-// Expired items that one operation ends.
-constexpr std::size_t kSweepStep = 2000;
+// Looked at in one tick, for each a step of memory: under the mutex for less than a millisecond.
+constexpr std::size_t kSweepItems = 2000;
+constexpr std::size_t kSweepLanes = 500;
 
 std::string StoreFolder(const std::string& data_dir) { return data_dir + "/queue"; }
 
@@ -184,7 +185,9 @@ absl::StatusOr<std::unique_ptr<LocalShard>> LocalShard::Open(Options options, Cl
 LocalShard::LocalShard(std::shared_ptr<Engine> engine)
     : engine_(std::move(engine)),
       retention_(std::make_unique<Retention>(*engine_)),
-      reclaimer_(std::make_unique<Reclaimer>(*engine_)) {}
+      reclaimer_(std::make_unique<Reclaimer>(*engine_)) {
+  oldest_.fill(kNever);
+}
 
 LocalShard::~LocalShard() { Stop(); }
 
@@ -197,7 +200,7 @@ absl::Status LocalShard::Recover() {
   for (; due->Valid(); due->Next()) {
     const auto parts = keys::ParseDue(due->key());
     if (!parts.has_value()) continue;
-    ++schedule.Get(keys::DeliveryDomain(parts->delivery_key)).open;
+    schedule.Opened(keys::DeliveryDomain(parts->delivery_key));
     ++engine_->open;
   }
   RETURN_IF_ERROR(due->status());
@@ -292,8 +295,8 @@ void LocalShard::Maintain() {
     engine_->Poll();
     ExpireSilentStreams();
     if (tick % kTicksPerSample == 0 || DiskFillsFast()) Sample();
+    Sweep();
     if (tick % kTicksPerSample == 0) {
-      SweepReady();
       retention_->Tick();
       reclaimer_->Tick();
     }
@@ -317,21 +320,33 @@ bool LocalShard::DiskFillsFast() const {
   return engine_->gate.open() && engine_->taken_bytes - sampled_taken_ > spare_disk_ / kShareOfSpare;
 }
 
-// Expiry of what waits in memory; and how old the oldest there is.
-void LocalShard::SweepReady() {
+// A step over what waits in memory: its expiry, how old the oldest is, lanes that have room again, rests that are over.
+void LocalShard::Sweep() {
   const std::int64_t now = engine_->NowMicros();
   std::vector<ItemPtr> over;
-  std::array<std::int64_t, kPriorityClasses> oldest;
-  oldest.fill(now);
+  bool round_ends = false;
   {
     absl::MutexLock lock(&engine_->mu);
-    for (const ItemPtr& item : engine_->items) {
-      oldest[item->priority_class] = std::min(oldest[item->priority_class], item->accepted);
-      if (item->state == ItemState::kReady && now >= EndMicros(*item) && over.size() < kSweepStep) over.push_back(item);
+    engine_->schedule.EndPauses(engine_->lease_micros);
+    engine_->schedule.NoteRefills(kSweepLanes);
+    const std::vector<Item*>& round = engine_->round;
+    const std::size_t end = std::min(swept_ + kSweepItems, round.size());
+    for (; swept_ < end; ++swept_) {
+      Item& item = *round[swept_];
+      oldest_[item.priority_class] = std::min(oldest_[item.priority_class], item.accepted);
+      if (item.state == ItemState::kReady && item.flow != nullptr && now >= EndMicros(item)) {
+        over.push_back(*item.place);
+      }
     }
-    engine_->schedule.ForEachDomain([&](Domain& domain) { engine_->schedule.NoteRefills(domain); });
+    round_ends = swept_ >= round.size();
   }
-  for (int i = 0; i < kPriorityClasses; ++i) engine_->metrics.oldest_age[i]->Set((now - oldest[i]) / 1e6);
+  if (round_ends) {
+    swept_ = 0;
+    for (int i = 0; i < kPriorityClasses; ++i) {
+      engine_->metrics.oldest_age[i]->Set(std::max<std::int64_t>(now - oldest_[i], 0) / 1e6);
+      oldest_[i] = kNever;
+    }
+  }
   if (!over.empty()) engine_->committer.Push(MakeExpire(*engine_, std::move(over), /*owned=*/false));
 }
 
@@ -353,7 +368,7 @@ void LocalShard::Expose() {
   absl::MutexLock lock(&engine_->mu);
   const std::uint64_t held = engine_->schedule.held();
   metrics.scheduled.Set(static_cast<double>(engine_->open > held ? engine_->open - held : 0));
-  metrics.domains.Set(static_cast<double>(engine_->schedule.domains()));
+  metrics.domains.Set(static_cast<double>(engine_->schedule.domains().size()));
   for (int i = 0; i < kPriorityClasses; ++i) {
     metrics.ready[i]->Set(static_cast<double>(engine_->schedule.ready(i)));
     metrics.leased[i]->Set(static_cast<double>(engine_->leased[i]));

@@ -10,6 +10,8 @@
 #ifndef HIKYAKU_LIB_QUEUE_LOCAL_SHARD_H_
 #define HIKYAKU_LIB_QUEUE_LOCAL_SHARD_H_
 
+#include <array>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +24,7 @@
 #include "absl/time/time.h"
 #include "lib/base/clock.h"
 #include "lib/metrics/metrics.h"
+#include "lib/queue/metrics.h"
 #include "lib/queue/options.h"
 #include "lib/queue/shard.h"
 
@@ -77,7 +80,7 @@ class LocalShard : public Shard {
   void WaitForLeases(absl::Duration patience);
   void Sample();
   bool DiskFillsFast() const;
-  void SweepReady();
+  void Sweep();
   void ExpireSilentStreams();
   void Expose();
 
@@ -88,6 +91,9 @@ class LocalShard : public Shard {
   // Of the maintenance thread: at the last sample.
   std::uint64_t sampled_taken_ = 0;
   std::uint64_t spare_disk_ = 0;  // Free, beyond the least that must be.
+  // Of the maintenance thread: its round over what is in memory.
+  std::size_t swept_ = 0;
+  std::array<std::int64_t, kPriorityClasses> oldest_;  // Acceptance, so far in this round.
   absl::Mutex mu_;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;  // Stop has begun.
   bool closing_ ABSL_GUARDED_BY(mu_) = false;   // No lease is waited for any more.

@@ -54,6 +54,7 @@ class FlushOperation : public Operation {
       return engine_.committer.Push(std::make_unique<FlushOperation>(engine_, std::move(domain_), std::move(id_),
                                                                      std::move(next_), flushed_, std::move(done_)));
     }
+    EndPauses();
     engine_.Poll();
     v1::FlushResponse response;
     response.set_flushed(flushed_);
@@ -81,6 +82,16 @@ class FlushOperation : public Operation {
     group.batch.Delete(Family::kDue, key);
     group.batch.Put(Family::kDue, keys::Due(now_, delivery_key), value);
     return true;
+  }
+
+  // Who asks for a try wants it now, also where nothing worked of late.
+  void EndPauses() {
+    absl::MutexLock lock(&engine_.mu);
+    if (domain_.empty()) {
+      engine_.schedule.EndPauses(kNever);
+    } else if (Domain* domain = engine_.schedule.Find(domain_); domain != nullptr) {
+      engine_.schedule.EndPause(*domain);
+    }
   }
 
   Engine& engine_;

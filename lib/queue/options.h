@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "lib/queue/gate.h"
+#include "lib/queue/pace.h"
 #include "lib/queue/retry.h"
 #include "lib/queue/store.h"
 
@@ -25,6 +26,7 @@ struct Options {
   absl::Duration lifetime = absl::Hours(5 * 24);
   RetryPolicy retry;
   std::uint32_t domain_concurrency = 20;
+  PacePolicy pace;  // Its pauses are no longer than retry.min.
   absl::Duration lease_timeout = absl::Seconds(60);
   std::uint64_t min_free_disk = std::uint64_t{1} << 30;
   std::uint64_t min_free_inodes = 1000;

@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/strip.h"
 #include "lib/base/message_id.h"
@@ -18,18 +17,10 @@
 namespace hikyaku::queue {
 namespace {
 
-constexpr int kDefaultLimit = 100;
-constexpr int kMaxLimit = 1000;
-
-// Entries looked at for one answer, so that a question about ten million deliveries ends.
-constexpr int kMaxSeen = 500'000;
-
 constexpr std::size_t kMaxEvents = 10'000;
 
 // Of the rows of one answer: a row has up to a thousand recipients, and a client takes 4 MiB from all shards together.
 constexpr std::size_t kMaxRowBytes = 1 << 20;
-
-int Limit(int wanted) { return wanted <= 0 ? kDefaultLimit : std::min(wanted, kMaxLimit); }
 
 using State = v1::DeliveryStatus::State;
 
@@ -50,7 +41,8 @@ Live LiveState(Engine& engine, absl::string_view key, std::int64_t due, std::int
   const Domain* domain = engine.schedule.Find(keys::DeliveryDomain(key));
   if (domain == nullptr) return {v1::DeliveryStatus::STATE_READY, "worker"};
   if (domain->suspended) return {v1::DeliveryStatus::STATE_READY, "suspended"};
-  const bool full = domain->active >= engine.schedule.domain_concurrency();
+  if (domain->paused) return {v1::DeliveryStatus::STATE_READY, "domain pause"};
+  const bool full = domain->active >= engine.schedule.Limit(*domain);
   return {v1::DeliveryStatus::STATE_READY, full ? "domain limit" : "worker"};
 }
 
@@ -183,77 +175,6 @@ class MessageBuilder {
   std::map<std::string, Part> parts_;
 };
 
-// The domains to list, the most deliveries first.
-std::vector<v1::QueueSummary> PickDomains(Engine& engine, const v1::ListQueuesRequest& request,
-                                          absl::flat_hash_map<std::string, std::uint64_t>& unheld) {
-  struct Row {
-    std::uint64_t open;
-    std::uint64_t unheld;
-    v1::QueueSummary summary;
-  };
-  std::vector<Row> rows;
-  const std::string wanted = absl::AsciiStrToLower(request.domain());
-  absl::MutexLock lock(&engine.mu);
-  engine.schedule.ForEachDomain([&](Domain& domain) {
-    if (!wanted.empty() && domain.name != wanted) return;
-    Row row{domain.open, domain.open > domain.held ? domain.open - domain.held : 0, {}};
-    row.summary.set_domain(domain.name);
-    row.summary.set_shard(engine.options.name);
-    row.summary.set_ready(domain.ready[0] + domain.ready[1] + domain.ready[2]);
-    row.summary.set_leased(domain.active);
-    row.summary.set_suspended(domain.suspended);
-    if (!domain.last_failure.text().empty()) *row.summary.mutable_last_failure() = domain.last_failure;
-    rows.push_back(std::move(row));
-  });
-  const std::size_t limit = std::min<std::size_t>(Limit(request.limit()), rows.size());
-  std::partial_sort(rows.begin(), rows.begin() + limit, rows.end(), [](const Row& a, const Row& b) {
-    return a.open != b.open ? a.open > b.open : a.summary.domain() < b.summary.domain();
-  });
-  std::vector<v1::QueueSummary> picked;
-  for (std::size_t i = 0; i < limit; ++i) {
-    unheld[rows[i].summary.domain()] = rows[i].unheld;
-    picked.push_back(std::move(rows[i].summary));
-  }
-  return picked;
-}
-
-void Earlier(google::protobuf::Timestamp* time, bool set, std::int64_t micros) {
-  const std::int64_t old = time->seconds() * 1'000'000 + time->nanos() / 1000;
-  if (!set || micros < old) SetTime(*time, micros);
-}
-
-// Adds what only the disk knows: times, and which of those not in memory wait for later.
-void AddFromDisk(Engine& engine, std::vector<v1::QueueSummary>& queues,
-                 const absl::flat_hash_map<std::string, std::uint64_t>& unheld) {
-  absl::flat_hash_map<std::string, v1::QueueSummary*> by_domain;
-  for (v1::QueueSummary& queue : queues) by_domain[queue.domain()] = &queue;
-  const std::int64_t now = engine.NowMicros();
-  const auto cursor = engine.store->Scan(Family::kDue, "", "");
-  for (int seen = 0; cursor != nullptr && cursor->Valid() && seen < kMaxSeen; cursor->Next(), ++seen) {
-    const auto parts = keys::ParseDue(cursor->key());
-    if (!parts.has_value()) continue;
-    const auto found = by_domain.find(std::string(keys::DeliveryDomain(parts->delivery_key)));
-    storage::v1::DueEntry entry;
-    if (found == by_domain.end() ||
-        !entry.ParseFromArray(cursor->value().data(), static_cast<int>(cursor->value().size()))) {
-      continue;
-    }
-    v1::QueueSummary& queue = *found->second;
-    const bool had_oldest = queue.has_oldest_accept_time(), had_next = queue.has_next_attempt_time();
-    Earlier(queue.mutable_oldest_accept_time(), had_oldest, entry.accept_micros());
-    const bool later = entry.parked_micros() == 0 && parts->micros > now;
-    if (later) {
-      Earlier(queue.mutable_next_attempt_time(), had_next, parts->micros);
-      queue.set_scheduled(queue.scheduled() + 1);
-    }
-  }
-  for (v1::QueueSummary& queue : queues) {
-    const std::uint64_t rest = unheld.at(queue.domain());
-    queue.set_scheduled(std::min(queue.scheduled(), rest));
-    queue.set_ready(queue.ready() + rest - queue.scheduled());
-  }
-}
-
 v1::DeliverySummary Summary(Engine& engine, absl::string_view key, const storage::v1::Delivery& delivery,
                             std::int64_t now) {
   v1::DeliverySummary summary;
@@ -306,24 +227,15 @@ absl::StatusOr<v1::GetMessageResponse> QueryMessage(Engine& engine, const v1::Ge
   return builder.Take();
 }
 
-absl::StatusOr<v1::ListQueuesResponse> QueryQueues(Engine& engine, const v1::ListQueuesRequest& request) {
-  absl::flat_hash_map<std::string, std::uint64_t> unheld;
-  std::vector<v1::QueueSummary> queues = PickDomains(engine, request, unheld);
-  AddFromDisk(engine, queues, unheld);
-  v1::ListQueuesResponse response;
-  for (v1::QueueSummary& queue : queues) *response.add_queues() = std::move(queue);
-  return response;
-}
-
 absl::StatusOr<v1::ListDeliveriesResponse> QueryDeliveries(Engine& engine, const v1::ListDeliveriesRequest& request) {
   const std::string wanted = absl::AsciiStrToLower(request.domain());
-  const int limit = Limit(request.limit());
+  const int limit = RowLimit(request.limit());
   const std::int64_t now = engine.NowMicros();
   v1::ListDeliveriesResponse response;
   const auto cursor = engine.store->Scan(Family::kDue, "", "");
   if (cursor == nullptr) return absl::UnavailableError("the store is being reopened");
   std::size_t bytes = 0;
-  for (int seen = 0; cursor->Valid() && seen < kMaxSeen && response.deliveries_size() < limit && bytes < kMaxRowBytes;
+  for (int seen = 0; cursor->Valid() && seen < kMostSeen && response.deliveries_size() < limit && bytes < kMaxRowBytes;
        cursor->Next(), ++seen) {
     const auto parts = keys::ParseDue(cursor->key());
     if (!parts.has_value() || (!wanted.empty() && keys::DeliveryDomain(parts->delivery_key) != wanted)) continue;

@@ -146,8 +146,19 @@ rocksdb::ColumnFamilyOptions FamilyOptions(Family family, const RocksOptions& op
   cf.bottommost_compression = rocksdb::kLZ4Compression;
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = cache;
-  table.cache_index_and_filter_blocks = true;  // So that memory does not grow with the number of files.
-  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  // Memory must not grow with the number of files, so indexes and filters live in the cache, too; in pieces, so that a
+  // read of ten million keys brings in 4 KiB of them and not megabytes.
+  table.cache_index_and_filter_blocks = true;
+  table.cache_index_and_filter_blocks_with_high_priority = true;
+  table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
+  table.metadata_block_size = 4096;
+  if (family == Family::kDelivery || family == Family::kBody || family == Family::kIdempotency) {
+    table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+    table.partition_filters = true;
+    // Almost every delivery and body that is asked for is there: filters of the last level, which would be most of
+    // them, say nothing new. Most keys of requests are new.
+    cf.optimize_filters_for_hits = family != Family::kIdempotency;
+  }
   table.format_version = 5;
   // Keys of these come nearly sorted by time: an insert begins where the last one ended instead of at the top of the
   // skip list. Not for families that use DeleteRange: RocksDB 7.8 keeps range deletions in a second skip list, and

@@ -25,6 +25,9 @@ int Cost(const Item& item) {
 // The window may be overdrawn by domains that hold next to nothing, up to this many times.
 constexpr std::uint32_t kOverdraft = 4;
 
+// Domains without a record whose connections are remembered.
+constexpr std::size_t kProven = 10'000;
+
 // Surplus round robin, a form of deficit round robin that needs no look at the next item: whoever has credit is served
 // and pays afterwards; whoever has none waits a round for it. Ends, because each visit adds 1 to a debt of at most
 // kMaxCost.
@@ -40,24 +43,31 @@ T* Turn(std::list<T*>& ring) {
 }  // namespace
 
 Domain& Schedule::Get(absl::string_view name) {
-  auto [it, made] = domains_.try_emplace(std::string(name));
-  if (made) it->second.name = it->first;
-  return it->second;
-}
-
-Domain* Schedule::Find(absl::string_view name) {
-  const auto it = domains_.find(std::string(name));
-  return it == domains_.end() ? nullptr : &it->second;
+  Domain* found = domains_.Find(name);
+  if (found != nullptr) return *found;
+  Domain& domain = domains_.Get(name);
+  if (const auto it = proven_.find(DomainTable::Hash(name)); it != proven_.end()) {
+    domain.pace.Start(it->second);
+    proven_.erase(it);
+  }
+  return domain;
 }
 
 void Schedule::Forget(Domain& domain) {
-  if (domain.open > 0 || domain.held > 0 || domain.active > 0 || domain.suspended) return;
+  if (domain.held > 0 || domain.active > 0 || domain.suspended || domain.paused) return;
+  if (domain.open > 0 && domain.has_lanes()) return;
   for (auto& lanes : domain.lanes) {
     for (auto& [tenant, lane] : lanes) {
-      if (lane.refill_listed) refills_.remove(&lane);
+      Unlist(lane);
+      SetParked(lane, false);
     }
+    lanes.clear();
   }
-  domains_.erase(domains_.find(domain.name));
+  if (domain.pace.proven(limits_.pace)) {
+    if (proven_.size() >= kProven) proven_.clear();
+    proven_[DomainTable::Hash(domain.name)] = domain.pace.Limit(limits_.pace);
+  }
+  domains_.Drop(domain);
 }
 
 std::uint32_t Schedule::Room(const Domain& domain, int priority_class, std::uint32_t held) const {
@@ -92,7 +102,7 @@ Lane& Schedule::GetLane(Domain& domain, int priority_class, absl::string_view te
 // Drops the record if nothing needs it.
 void Schedule::DropLane(Lane& lane) {
   if (lane.held > 0 || lane.parked) return;
-  if (lane.refill_listed) refills_.remove(&lane);
+  Unlist(lane);
   auto& lanes = lane.domain->lanes[lane.priority_class];
   lanes.erase(lanes.find(std::string(lane.tenant)));
 }
@@ -184,56 +194,103 @@ void Schedule::Release(Domain& domain) {
 
 void Schedule::SetDomainConcurrency(std::uint32_t limit) {
   limits_.domain_concurrency = std::max<std::uint32_t>(limit, 1);
-  for (auto& [name, domain] : domains_) Sync(domain);
+  for (std::size_t slice = 0; slice < DomainTable::kSlices; ++slice) {
+    domains_.ForEachRecord(slice, [this](Domain& domain) { Sync(domain); });
+  }
+}
+
+void Schedule::Succeeded(Domain& domain) {
+  domain.pace.Succeeded(limits_.pace, limits_.domain_concurrency);
+  if (domain.paused) return Wake(domain);
+  Sync(domain);
+}
+
+void Schedule::Failed(Domain& domain, std::int64_t now) {
+  if (domain.paused) return;  // It belongs to the attempts that brought the pause.
+  const std::int64_t pause = domain.pace.Failed(limits_.pace);
+  if (pause > 0) {
+    domain.paused = true;
+    domain.pause = pauses_.emplace(now + pause, &domain);
+  }
+  Sync(domain);
+}
+
+void Schedule::EndPauses(std::int64_t now) {
+  while (!pauses_.empty() && pauses_.begin()->first <= now) EndPause(*pauses_.begin()->second);
+}
+
+void Schedule::EndPause(Domain& domain) {
+  Wake(domain);
+  // A lane may be in the hands of a refill, on another thread; that forgets the domain afterwards.
+  if (!domain.has_lanes()) Forget(domain);
+}
+
+void Schedule::Wake(Domain& domain) {
+  if (!std::exchange(domain.paused, false)) return;
+  pauses_.erase(domain.pause);
+  Sync(domain);
 }
 
 void Schedule::Suspend(Domain& domain, bool suspended) {
   domain.suspended = suspended;
   Sync(domain);
-  NoteRefills(domain);
+  for (auto& lanes : domain.lanes) {
+    for (auto& [tenant, lane] : lanes) NoteRefill(lane);
+  }
 }
 
 void Schedule::NoteParked(Domain& domain, int priority_class, absl::string_view tenant, std::string key) {
   Lane& lane = GetLane(domain, priority_class, tenant);
   if (!lane.parked || key < lane.from) lane.from = std::move(key);
-  lane.parked = true;
+  SetParked(lane, true);
   NoteRefill(lane);
+}
+
+void Schedule::SetParked(Lane& lane, bool parked) {
+  if (lane.parked == parked) return;
+  lane.parked = parked;
+  if (parked) {
+    lane.parked_place = parked_.insert(parked_.end(), &lane);
+  } else {
+    parked_.erase(lane.parked_place);
+  }
 }
 
 void Schedule::NoteRefill(Lane& lane) {
   if (!lane.parked || lane.refill_listed) return;
   if (lane.ready > limits_.domain_concurrency || Room(lane) == 0) return;
   lane.refill_listed = true;
-  refills_.push_back(&lane);
+  lane.refill_place = refills_.insert(refills_.end(), &lane);
 }
 
-void Schedule::NoteRefills(Domain& domain) {
-  for (auto& lanes : domain.lanes) {
-    for (auto& [tenant, lane] : lanes) NoteRefill(lane);
+void Schedule::Unlist(Lane& lane) {
+  if (!std::exchange(lane.refill_listed, false)) return;
+  refills_.erase(lane.refill_place);
+}
+
+void Schedule::NoteRefills(std::size_t lanes) {
+  for (lanes = std::min(lanes, parked_.size()); lanes > 0; --lanes) {
+    NoteRefill(*parked_.front());
+    parked_.splice(parked_.end(), parked_, parked_.begin());
   }
 }
 
 Lane* Schedule::NextRefill() {
   if (refills_.empty()) return nullptr;
   Lane* lane = refills_.front();
-  refills_.pop_front();
-  lane->refill_listed = false;
+  Unlist(*lane);
   return lane;
 }
 
 void Schedule::NoteRefilled(Lane& lane, std::string from) {
-  lane.parked = !from.empty();
+  SetParked(lane, !from.empty());
   lane.from = std::move(from);
   NoteRefill(lane);
   DropLane(lane);
 }
 
-void Schedule::ForEachDomain(const std::function<void(Domain&)>& visit) {
-  for (auto& [name, domain] : domains_) visit(domain);
-}
-
 bool Schedule::Servable(const Domain& domain) const {
-  return !domain.suspended && domain.active < limits_.domain_concurrency;
+  return !domain.suspended && !domain.paused && domain.active < Limit(domain);
 }
 
 // Puts the flow, and with it its tenant, into the rings.

@@ -2,8 +2,8 @@
 //
 // Order: priority classes by smooth weighted round robin, so that high goes first but bulk never starves; then the
 // tenants of the class; then the domains of the tenant; both by deficit round robin, in which a large message counts
-// for more. Within a domain: first in, first out. A domain that is at its limit or suspended stands in no ring: it
-// costs the others nothing.
+// for more. Within a domain: first in, first out. A domain that is at its limit, at rest (pace.h) or suspended stands
+// in no ring: it costs the others nothing.
 //
 // Memory: this holds deliveries that are due, and of them a bounded number; HasRoom() says whether one more may come
 // in. What has no room is parked on disk, in a lane for each domain, class and tenant, and refilled when the lane runs
@@ -13,19 +13,20 @@
 #ifndef HIKYAKU_LIB_QUEUE_SCHEDULE_H_
 #define HIKYAKU_LIB_QUEUE_SCHEDULE_H_
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
-#include <functional>
 #include <list>
+#include <map>
 #include <string>
-#include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/node_hash_map.h"
 #include "absl/strings/string_view.h"
-#include "absl/time/time.h"
-#include "hikyaku/v1/events.pb.h"
+#include "lib/queue/domain_table.h"
 #include "lib/queue/item.h"
 #include "lib/queue/metrics.h"
+#include "lib/queue/pace.h"
 
 namespace hikyaku::queue {
 
@@ -51,35 +52,9 @@ struct Tenant {
   std::list<Tenant*>::iterator place;
 };
 
-// What is here of one domain, class and tenant: in memory, and parked on disk.
-struct Lane {
-  Domain* domain = nullptr;
-  int priority_class = 0;
-  std::string tenant;
-  std::uint32_t held = 0;   // In memory, in any state.
-  std::uint32_t ready = 0;  // In memory, kReady.
-  bool parked = false;      // Some are parked on disk; those with keys before `from` are in memory.
-  std::string from;
-  bool refill_listed = false;
-};
-
-// What the shard keeps of a domain that has mail here.
-struct Domain {
-  std::string name;
-  std::uint64_t open = 0;                               // Deliveries on disk, in any state.
-  std::uint32_t held = 0;                               // In memory, in any state.
-  std::array<std::uint32_t, kPriorityClasses> ready{};  // In memory, kReady.
-  std::uint32_t active = 0;  // With workers, or their verdicts on the way to disk: what the limit counts.
-  bool suspended = false;
-  bool served = true;  // Its flows stand in the rings.
-  std::array<absl::node_hash_map<std::string, Lane>, kPriorityClasses>
-      lanes;                 // By tenant, while there is something in it.
-  std::vector<Flow*> flows;  // All of this domain.
-  v1::Outcome last_failure;
-};
-
 struct ScheduleLimits {
   std::uint32_t domain_concurrency = 20;
+  PacePolicy pace;
   std::uint32_t window = 50'000;        // Items in memory, softly.
   std::uint32_t domain_window = 1'000;  // Of them for one domain.
 };
@@ -93,7 +68,12 @@ class Schedule {
 
   // The domain's record, made if new. Pointers stay good until Forget().
   Domain& Get(absl::string_view name);
-  Domain* Find(absl::string_view name);
+  Domain* Find(absl::string_view name) { return domains_.Find(name); }
+  // One more delivery of the domain is on disk, or one less.
+  void Opened(absl::string_view name) { domains_.Opened(name); }
+  static void Closed(Domain& domain) {
+    if (domain.open > 0) --domain.open;
+  }
   // Drops the record if nothing needs it.
   void Forget(Domain& domain);
 
@@ -120,14 +100,23 @@ class Schedule {
   // The item that Pop gave is no longer active.
   void Release(Domain& domain);
 
+  // An attempt at the domain found somebody to speak to, or nobody: it gets more connections, or a rest. `now`: micros
+  // of the same clock as EndPauses.
+  void Succeeded(Domain& domain);
+  void Failed(Domain& domain, std::int64_t now);
+  // Ends the rests that are over; call often.
+  void EndPauses(std::int64_t now);
+  // Ends the rest of the domain, whose record may be gone then.
+  void EndPause(Domain& domain);
+
   void SetDomainConcurrency(std::uint32_t limit);
   void Suspend(Domain& domain, bool suspended);
 
   // A delivery was parked under `key`.
   void NoteParked(Domain& domain, int priority_class, absl::string_view tenant, std::string key);
-  // Puts the lanes of the domain that run low, and have something parked, on the list of NextRefill. What happens in a
-  // lane does so by itself.
-  void NoteRefills(Domain& domain);
+  // Puts lanes that run low, and have something parked, on the list of NextRefill. What happens in a lane does so by
+  // itself; this is for room that others made. Looks at so many lanes, at others the next time.
+  void NoteRefills(std::size_t lanes);
   // A lane that wants a refill, off the list; null: none. It has something parked, and lives until NoteRefilled.
   Lane* NextRefill();
   // What of the lane is parked under keys before `from` is in memory now; empty: all. The lane may be gone afterwards.
@@ -135,12 +124,14 @@ class Schedule {
 
   bool wants_refill() const { return !refills_.empty(); }
 
-  void ForEachDomain(const std::function<void(Domain&)>& visit);
+  DomainTable& domains() { return domains_; }
 
-  std::uint32_t domain_concurrency() const { return limits_.domain_concurrency; }
+  // How many connections the domain may have now.
+  std::uint32_t Limit(const Domain& domain) const {
+    return std::min(domain.pace.Limit(limits_.pace), limits_.domain_concurrency);
+  }
   std::uint64_t held() const { return held_; }
   std::uint64_t ready(int priority_class) const { return classes_[priority_class].ready; }
-  std::size_t domains() const { return domains_.size(); }
 
  private:
   struct Class {
@@ -155,16 +146,23 @@ class Schedule {
   Lane& GetLane(Domain& domain, int priority_class, absl::string_view tenant);
   void DropLane(Lane& lane);
   void NoteRefill(Lane& lane);
+  void SetParked(Lane& lane, bool parked);
+  void Unlist(Lane& lane);
   void Enter(Flow& flow);
   void Leave(Flow& flow);
   void Sync(Domain& domain);
+  void Wake(Domain& domain);
   void DropFlow(Flow& flow);
   Class* NextClass();
 
   ScheduleLimits limits_;
-  absl::node_hash_map<std::string, Domain> domains_;
+  DomainTable domains_;
+  std::multimap<std::int64_t, Domain*> pauses_;  // By their end.
+  // Connections of domains whose record is gone, so that a busy one does not begin anew each time it has nothing to do.
+  absl::flat_hash_map<std::uint64_t, std::uint32_t> proven_;
   std::array<Class, kPriorityClasses> classes_;
   std::list<Lane*> refills_;
+  std::list<Lane*> parked_;  // All with something parked.
   std::uint64_t held_ = 0;
 };
 

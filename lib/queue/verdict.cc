@@ -34,6 +34,12 @@ bool Same(const v1::Outcome& a, const v1::Outcome& b) {
          a.enhanced_code() == b.enhanced_code() && a.remote_host() == b.remote_host() && a.ambiguous() == b.ambiguous();
 }
 
+// Whether it says anything good about the domain's hosts, however bad for the mail.
+bool Reached(const v1::Outcome& outcome) {
+  return outcome.kind() != v1::Outcome::KIND_TRANSIENT || outcome.scope() == v1::Outcome::SCOPE_RECIPIENT ||
+         outcome.scope() == v1::Outcome::SCOPE_MESSAGE;
+}
+
 class VerdictOperation : public Operation {
  public:
   VerdictOperation(Engine& engine, ItemPtr item, internal::v1::Verdict verdict);
@@ -58,6 +64,7 @@ class VerdictOperation : public Operation {
   std::string record_;  // Empty: the delivery is done.
   std::string entry_;
   Tally tally_;
+  bool reached_ = false;  // Somebody spoke to us.
 };
 
 VerdictOperation::VerdictOperation(Engine& engine, ItemPtr item, internal::v1::Verdict verdict)
@@ -96,6 +103,7 @@ std::int64_t VerdictOperation::NextDue(const internal::v1::Verdict& verdict) con
 void VerdictOperation::Judge(const storage::v1::Recipient& recipient, v1::Outcome outcome) {
   if (!outcome.has_time()) SetTime(*outcome.mutable_time(), now_);
   if (outcome.ambiguous()) ++tally_.ambiguous;
+  reached_ |= Reached(outcome);
   switch (outcome.kind()) {
     case v1::Outcome::KIND_DELIVERED:
       ++tally_.delivered;
@@ -163,10 +171,13 @@ void VerdictOperation::Finish(const absl::Status& status) {
   engine_.Erase(item_);
   if (!status.ok()) return;
   if (record_.empty()) {
-    --domain.open;
+    Schedule::Closed(domain);
     --engine_.open;
+  }
+  if (reached_) {
+    engine_.schedule.Succeeded(domain);
   } else {
-    domain.last_failure = rest_.recipients(0).last_outcome();
+    engine_.schedule.Failed(domain, engine_.lease_micros);
   }
   engine_.schedule.Forget(domain);
 }

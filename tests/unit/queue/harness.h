@@ -154,6 +154,7 @@ class ShardTest : public testing::Test {
     options_.min_free_inodes = 0;
     options_.write_buffer = 1 << 20;
     options_.retry = {absl::Minutes(5), absl::Hours(4), 0.2};
+    options_.pace = {.first = 1'000'000, .failures = 1'000'000};  // Out of the way; pace_test.cc is about it.
   }
   ~ShardTest() override {
     shard_ = nullptr;

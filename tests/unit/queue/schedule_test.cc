@@ -38,7 +38,7 @@ class ScheduleTest : public testing::Test {
   static std::string Class_(const Item& item) { return kPriorityNames[item.priority_class]; }
 
   int count_ = 0;
-  Schedule schedule_{{.domain_concurrency = 1000, .window = 10'000, .domain_window = 5'000}};
+  Schedule schedule_{{.domain_concurrency = 1000, .pace = {.first = 1000}, .window = 10'000, .domain_window = 5'000}};
   std::vector<ItemPtr> popped_;
 };
 
@@ -198,12 +198,52 @@ TEST_F(ScheduleTest, ForgottenWhenNothingIsLeft) {
   schedule_.Pop();
   Domain& domain = *item->domain;
   schedule_.Forget(domain);
-  EXPECT_EQ(schedule_.domains(), 1);
+  EXPECT_EQ(schedule_.domains().size(), 1);
   schedule_.Release(domain);
   schedule_.Drop(*item);
   --domain.open;
   schedule_.Forget(domain);
-  EXPECT_EQ(schedule_.domains(), 0);
+  EXPECT_EQ(schedule_.domains().size(), 0);
+}
+
+TEST_F(ScheduleTest, ForgottenWithWhatIsScheduledButNotWithWhatIsParked) {
+  schedule_.Opened("later");
+  EXPECT_EQ(schedule_.Find("later"), nullptr);
+  Domain& domain = schedule_.Get("x");
+  schedule_.Opened("x");
+  schedule_.NoteParked(domain, 1, "t", "k");
+  schedule_.Forget(domain);
+  EXPECT_EQ(schedule_.Find("x"), &domain);
+  EXPECT_EQ(schedule_.NextRefill(), &domain.lanes[1].at("t"));
+  schedule_.NoteRefilled(domain.lanes[1].at("t"), "");
+  schedule_.Forget(domain);
+  EXPECT_EQ(schedule_.Find("x"), nullptr);
+  EXPECT_EQ(schedule_.domains().size(), 2);
+  EXPECT_EQ(schedule_.Get("x").open, 1);
+}
+
+TEST_F(ScheduleTest, LanesAreAskedInTurnWhetherTheyHaveRoomAgain) {
+  Schedule schedule({.domain_concurrency = 1, .window = 1, .domain_window = 1});
+  std::vector<ItemPtr> held;
+  const auto hold = [&](const std::string& domain) {
+    auto item = std::make_shared<Item>();
+    item->domain = &schedule.Get(domain);
+    schedule.Hold(*item);
+    held.push_back(item);
+  };
+  for (int i = 0; i < 4; ++i) hold("full");  // Four times the window: no room for anybody.
+  for (int i = 0; i < 10; ++i) schedule.NoteParked(schedule.Get(absl::StrCat("d", i)), 1, "", "k");
+  schedule.NoteRefills(100);
+  EXPECT_FALSE(schedule.wants_refill());
+  for (const ItemPtr& item : held) schedule.Drop(*item);
+  EXPECT_FALSE(schedule.wants_refill());
+  schedule.NoteRefills(4);
+  int asked = 0;
+  while (schedule.NextRefill() != nullptr) ++asked;
+  EXPECT_EQ(asked, 4);
+  schedule.NoteRefills(6);
+  while (schedule.NextRefill() != nullptr) ++asked;
+  EXPECT_EQ(asked, 10);
 }
 
 }  // namespace
