@@ -11,17 +11,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests"))
+from lib import machine, paths
+from lib.load import SINK, SmtpSink, smtp_source
+from support.node import Node
+from support.process import Process
 
-from support.node import Node  # noqa: E402
-from support.process import Process  # noqa: E402
-from support.wait import port_open, wait_for  # noqa: E402
-
-LOADER = os.environ["BACKLOG_LOAD"]
-SINK = ("127.0.0.1", 2500)
+LOADER = os.environ.get("BACKLOG_LOAD") or paths.built("bench/backlog_load")
 HOUR = 3600
 ROUNDS = 5
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -57,16 +54,15 @@ class Backlog:
         }
         self.node = Node(folder, config, name=name)
         self.peak = 0
-        self.started = 0
 
     @property
     def pid(self):
         return self.node.process.pid
 
     def start(self):
-        self.peak, self.started = 0, time.monotonic()
+        self.peak, began = 0, time.monotonic()
         self.node.start()
-        return time.monotonic() - self.started
+        return time.monotonic() - began
 
     def stop(self):
         self.node.stop()
@@ -107,10 +103,12 @@ def send(backlog, **options):
     return load("send", address=backlog.node.grpc, **options)
 
 
-def fill_by_rpc(backlog, table, plan):
-    half = plan.mails // 2
-    later = send(backlog, mails=half, domains=plan.domains, size=plan.size, soonest=6 * HOUR, latest=48 * HOUR)
-    now = send(backlog, mails=plan.mails - half, domains=plan.domains, size=plan.size, **{"from": half})
+def fill_by_rpc(backlog, table, plan, there):
+    half = (plan.mails - there) // 2
+    later = send(backlog, mails=half, domains=plan.domains, size=plan.size, soonest=6 * HOUR, latest=48 * HOUR,
+                 **{"from": there})
+    now = send(backlog, mails=plan.mails - there - half, domains=plan.domains, size=plan.size,
+               **{"from": there + half})
     table.row("accepted while filling, scheduled", later["accepted"] / later["seconds"], "mails/s")
     table.row("accepted while filling, attempted at the same time", now["accepted"] / now["seconds"], "mails/s")
     end = time.monotonic() + plan.patience
@@ -121,10 +119,10 @@ def fill_by_rpc(backlog, table, plan):
     table.row("of them deferred by an attempt", tried, "mails")
 
 
-def fill_in_process(backlog, table, plan):
+def fill_in_process(backlog, table, plan, there):
     backlog.stop()
-    done = load("fill", folder=backlog.node.data, mails=plan.mails, domains=plan.domains, size=plan.size,
-                soonest=6 * HOUR, latest=48 * HOUR)
+    done = load("fill", folder=backlog.node.data, mails=plan.mails - there, domains=plan.domains, size=plan.size,
+                soonest=6 * HOUR, latest=48 * HOUR, **{"from": there})
     table.row("filled by the queue's own code, in a process apart", done["accepted"] / done["seconds"], "mails/s")
     backlog.start()
 
@@ -141,9 +139,10 @@ def part_idle(plan, table):
 def part_fill(plan, table):
     backlog = plan.full
     backlog.start()
-    if backlog.open() >= plan.mails:
-        return backlog.stop()
-    (fill_by_rpc if plan.by_rpc else fill_in_process)(backlog, table, plan)
+    there = backlog.open()
+    table.row("deliveries that an earlier run left", there)
+    if there < plan.mails:
+        (fill_by_rpc if plan.by_rpc else fill_in_process)(backlog, table, plan, there)
     table.row("deliveries that wait", backlog.open(), "", least=plan.mails)
     backlog.rss()
     table.row("resident, highest while filling", backlog.peak, "MiB", most=plan.memory)
@@ -161,8 +160,12 @@ def part_restart(plan, table):
         count = backlog.open()
         backlog.stop()
     table.row("deliveries that wait", count, "", least=plan.mails)
-    table.row("start to ready, median of 3", statistics.median(times), "s", most=10 if plan.by_rpc else None)
+    table.row("stopped in order, start to ready, median of 3", statistics.median(times), "s", most=plan.restart)
     backlog.start()
+    send(backlog, mails=plan.mails // 50, domains=plan.domains, size=plan.size, soonest=6 * HOUR, latest=48 * HOUR,
+         **{"from": 2 * plan.mails})
+    backlog.node.kill()
+    table.row(f"killed after {plan.mails // 50:,} more, start to ready", backlog.start(), "s", most=plan.restart)
     began = backlog.cpu()
     time.sleep(20)
     table.row("resident, 20 s after the start", backlog.rss(), "MiB", most=plan.memory)
@@ -209,18 +212,6 @@ def part_accept(plan, table):
         plan.full.stop()
 
 
-class SmtpSink:
-    """Postfix's own receiver; its count is the number of mails taken."""
-
-    def __init__(self, folder):
-        self.process = Process(["smtp-sink", "-u", "nobody", "-c", f"{SINK[0]}:{SINK[1]}", "1000"], folder / "sink.log")
-        self.process.wait_until(lambda: port_open(*SINK), what="smtp-sink")
-
-    def count(self):
-        found = re.findall(rb"mesg=(\d+)\r", self.process.log.read_bytes())
-        return int(found[-1]) if found else 0
-
-
 def part_dead(plan, table):
     mails = min(plan.mails // 20, 30_000)
     folder = plan.folder / "dead"
@@ -235,15 +226,13 @@ def part_dead(plan, table):
 
     def deliver(backlog):
         with tempfile.TemporaryDirectory() as sink_folder:
-            sink = SmtpSink(pathlib.Path(sink_folder))
-            host, port = backlog.node.smtp
+            sink = SmtpSink(sink_folder)
             begin = time.monotonic()
-            subprocess.run(["smtp-source", "-d", "-s", "20", "-m", str(mails), "-l", "4096", "-f", "alice@ours.test",
-                            "-t", "bob@well.test", f"{host}:{port}"], check=True)
-            wait_for(lambda: sink.count() >= mails, 300, lambda: f"{mails} mails at the sink: {sink.count()}")
-            rate = mails / (time.monotonic() - begin)
-            sink.process.kill()
-        return rate
+            smtp_source(backlog.node.smtp, mails, 20, 4096, "bob@well.test")
+            sink.wait(mails, 300)
+            took = time.monotonic() - begin
+            sink.stop()
+        return mails / took
     without, full = (statistics.median(found) for found in alternating([clean, laden], deliver))
     table.row("deliveries to the dead domain that wait", laden.open(), "", least=plan.mails)
     tried = laden.node.metric("hikyaku_queue_deferred_recipients_total") or 0
@@ -271,6 +260,7 @@ def arguments():
     plan.domains = 1_000 if plan.small else 100_000
     plan.by_rpc = plan.mails <= 1_000_000
     plan.memory = 500 if plan.by_rpc else 1024
+    plan.restart = 10 if plan.by_rpc else None
     plan.size = plan.size or (4096 if plan.by_rpc else 1024)
     plan.patience = 10 if plan.small else 90
     return plan
@@ -281,10 +271,11 @@ def main():
     keep = plan.folder is not None
     plan.folder = plan.folder or pathlib.Path(tempfile.mkdtemp(prefix="hikyaku-backlog-"))
     plan.folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    machine.enter_namespace()
+    ran = machine.describe(plan.folder)
     print(f"{plan.mails:,} deliveries over {plan.domains:,} domains, bodies of {plan.size} bytes, sync on, "
-          f"{os.cpu_count()} cores ({cpu[1] if cpu else '?'}), kernel {os.uname().release}, loader on the same machine")
+          f"{ran['date']}, {ran['cores']} cores ({ran['cpu']}), {ran['memory_gib']} GiB, {ran['disk']}, RocksDB {ran['rocksdb']}, "
+          f"loader on the same machine")
     dns = Process([LOADER, "refuse", "--address", "127.0.0.1:53"], plan.folder / "dns.log")
     plan.full = Backlog(plan.folder, "full", 0)
     table = Table()
