@@ -1,6 +1,7 @@
 """The work of bench/compare: see there. Runs inside a network namespace of its own."""
 
 import argparse
+import itertools
 import json
 import os
 import pathlib
@@ -8,7 +9,7 @@ import signal
 import sys
 import tempfile
 
-from lib import machine, smtp_cell, table
+from lib import machine, rpc_cell, smtp_cell, table
 from lib.systems import SYSTEMS
 
 
@@ -23,6 +24,9 @@ def parse():
     parser.add_argument("--rounds", type=int, default=3, help="of each system, in turn (default 3)")
     parser.add_argument("--seconds", type=float, default=5, help="of one measurement, about (default 5)")
     parser.add_argument("--systems", default=",".join(SYSTEMS), help="default %(default)s")
+    parser.add_argument("--rpc", default="all", metavar="ROW,…",
+                        help="rows of the RPC table that begin with one of these; all, or no (default all)")
+    parser.add_argument("--smtp", choices=["yes", "no"], default="yes", help="the cells of mail from end to end")
     parser.add_argument("--quick", action="store_true", help="two rounds of two seconds")
     parser.add_argument("--folder", default="/var/tmp", help="where queues lie: a real disk (default %(default)s)")
     parser.add_argument("--json", metavar="FILE", help="write all that was measured")
@@ -31,6 +35,11 @@ def parse():
     if options.quick:
         options.rounds, options.seconds = 2, 2
     options.systems = options.systems.split(",")
+    if options.rpc == "all":
+        options.rpc = list(rpc_cell.ROWS)
+    else:
+        begin = tuple(options.rpc.split(","))
+        options.rpc = [row for row in rpc_cell.ROWS if row.startswith(begin)]
     unknown = [name for name in options.systems if name not in SYSTEMS]
     if unknown:
         parser.error(f"--systems: no {', '.join(unknown)}; there are {', '.join(SYSTEMS)}")
@@ -39,17 +48,18 @@ def parse():
 
 def measure(options):
     machine.enter_namespace()
-    result = {"cells": [], "rpc": []}
+    result = {"cells": [], "rpc": None}
     with tempfile.TemporaryDirectory(prefix="hikyaku-bench-", dir=options.folder) as work:
         folder = pathlib.Path(work)
         os.chmod(folder, 0o755)
         result["machine"] = machine.describe(folder)
         result["sync"] = [machine.sync_summary(folder)]
-        for size in options.size:
-            for sessions in options.sessions:
-                cell = folder / f"{size}-{sessions}"
-                cell.mkdir()
-                result["cells"].append(smtp_cell.measure(cell, size, sessions, options))
+        for size, sessions in itertools.product(options.size, options.sessions if options.smtp == "yes" else []):
+            cell = folder / f"{size}-{sessions}"
+            cell.mkdir()
+            result["cells"].append(smtp_cell.measure(cell, size, sessions, options))
+        if options.rpc:
+            result["rpc"] = rpc_cell.measure(folder, options)
         result["sync"].append(machine.sync_summary(folder))
     return result
 

@@ -86,5 +86,46 @@ def about(results):
     return "".join(f"- {NAMES.get(name, name)}: {what}.\n" for name, what in seen.items())
 
 
+RPC_HEADER = ["RPC, 4 KiB", "calls/s", "min … max", "of echo", "p50 ms", "p99 ms", "server CPU s a 1000", "client CPU s a 1000",
+              "half load: p50 ms", "p99 ms", "p99 in fdatasyncs"]
+
+
+def merged_rpc(results):
+    """Rows measured in several files become one: lists of rounds, full load and half load."""
+    full, half = {}, {}
+    for rpc in (result["rpc"] for result in results if result["rpc"]):
+        for into, measured in ((full, rpc["rows"]), (half, rpc["half"])):
+            for row, rounds in measured.items():
+                into.setdefault(row, []).extend(rounds)
+    return full, half
+
+
+def rpc_line(row, full, half, sync_ms):
+    rounds, mode = full[row], row.split()[1].rstrip(",")
+    rate = median(rounds, lambda r: r["rate"])
+    echo = median(full[f"echo {mode}"], lambda r: r["rate"]) if f"echo {mode}" in full else None
+    at_half = half.get(row, [])
+    p99 = median(at_half, lambda r: r["p99_us"] / 1000) if at_half else None
+    return [row, text(rate), f"{min(r['rate'] for r in rounds):,.0f} … {max(r['rate'] for r in rounds):,.0f}",
+            text(echo and rate / echo, "{:.2f}"), text(median(rounds, lambda r: r["p50_us"] / 1000), "{:.2f}"),
+            text(median(rounds, lambda r: r["p99_us"] / 1000), "{:.2f}"), text(median(rounds, lambda r: r["cpu_1000"]), "{:.3f}"),
+            text(median(rounds, lambda r: r["client_cpu_1000"]), "{:.3f}"),
+            text(median(at_half, lambda r: r["p50_us"] / 1000) if at_half else None, "{:.2f}"), text(p99, "{:.2f}"),
+            text(p99 and p99 / sync_ms, "{:.1f}")]
+
+
+def rpc_table(results):
+    full, half = merged_rpc(results)
+    if not full:
+        return ""
+    syncs = [probe["p50_ms"] for result in results if result["rpc"] for probe in result["rpc"]["sync"]]
+    lines = [rpc_line(row, full, half, statistics.median(syncs)) for row in full]
+    failed = sum(r["failed"] for rounds in (*full.values(), *half.values()) for r in rounds)
+    return ("### Accepted by gRPC\n\n" + rows(RPC_HEADER, lines)
+            + f"\nMedian of {max(len(r) for r in full.values())} rounds in turn, each on a fresh instance; closed loop with 256 calls "
+            f"unanswered over 4 connections; half load is an open loop. {failed} calls failed. fdatasync p50 then: "
+            f"{statistics.median(syncs):.2f} ms.\n\n")
+
+
 def render(results):
-    return head(results) + "".join(cell_table(cell) for cell in merged_cells(results)) + about(results)
+    return head(results) + "".join(cell_table(cell) for cell in merged_cells(results)) + rpc_table(results) + about(results)
