@@ -1,0 +1,71 @@
+// Which delivery is next, with mail for very many domains in memory.
+#include "lib/queue/schedule.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "benchmark/benchmark.h"
+
+namespace hikyaku::queue {
+namespace {
+
+// One delivery for each domain is ready. A pick, the end of its attempt, and another delivery of the domain in its
+// place.
+void PickAmongDomains(benchmark::State& state) {
+  const auto domains = static_cast<std::uint32_t>(state.range(0));
+  Schedule schedule({.domain_concurrency = 20, .window = domains + 1});
+  for (std::uint32_t i = 0; i < domains; ++i) {
+    auto item = std::make_shared<Item>();
+    item->key = absl::StrCat("0123456789abcdef", "d", i, ".example.net");
+    item->tenant = "default";
+    item->size = 4096;
+    item->domain = &schedule.Get(absl::StrCat("d", i, ".example.net"));
+    ++item->domain->open;
+    schedule.Hold(*item);
+    schedule.Push(std::move(item));
+  }
+  for (auto _ : state) {
+    ItemPtr item = schedule.Pop();
+    if (item == nullptr) {
+      state.SkipWithError("nothing to pick");
+      break;
+    }
+    schedule.Release(*item->domain);
+    schedule.Push(std::move(item));
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(PickAmongDomains)->Arg(1)->Arg(1000)->Arg(100'000);
+
+// Nine domains of ten are suspended: they must cost the pick nothing.
+void PickPastSuspended(benchmark::State& state) {
+  const auto domains = static_cast<std::uint32_t>(state.range(0));
+  Schedule schedule({.domain_concurrency = 20, .window = domains + 1});
+  for (std::uint32_t i = 0; i < domains; ++i) {
+    auto item = std::make_shared<Item>();
+    item->key = absl::StrCat("0123456789abcdef", "d", i, ".example.net");
+    item->tenant = "default";
+    item->size = 4096;
+    item->domain = &schedule.Get(absl::StrCat("d", i, ".example.net"));
+    ++item->domain->open;
+    schedule.Hold(*item);
+    schedule.Push(item);
+    if (i % 10 != 0) schedule.Suspend(*item->domain, true);
+  }
+  for (auto _ : state) {
+    ItemPtr item = schedule.Pop();
+    if (item == nullptr) {
+      state.SkipWithError("nothing to pick");
+      break;
+    }
+    schedule.Release(*item->domain);
+    schedule.Push(std::move(item));
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(PickPastSuspended)->Arg(100'000);
+
+}  // namespace
+}  // namespace hikyaku::queue
