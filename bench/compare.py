@@ -13,14 +13,19 @@ from lib import machine, rpc_cell, smtp_cell, table
 from lib.systems import SYSTEMS
 
 
+BEGIN, END = "<!-- bench/compare -->", "<!-- end -->"
+
+
 def numbers(text):
     return [int(each) for each in text.split(",")]
 
 
 def parse():
-    parser = argparse.ArgumentParser(prog="bench/compare", description="Hikyaku, its peers and the limits, measured in turn.")
-    parser.add_argument("--size", type=numbers, default=[4096, 51200], metavar="BYTES,…", help="of a mail (default 4096,51200)")
-    parser.add_argument("--sessions", type=numbers, default=[20, 100], metavar="N,…", help="kept sessions (default 20,100)")
+    parser = argparse.ArgumentParser(prog="bench/compare", description="Hikyaku, its peers and the limits, in turn.")
+    parser.add_argument("--size", type=numbers, default=[4096, 51200], metavar="BYTES,…",
+                        help="of a mail (default 4096,51200)")
+    parser.add_argument("--sessions", type=numbers, default=[20, 100], metavar="N,…",
+                        help="kept sessions (default 20,100)")
     parser.add_argument("--rounds", type=int, default=3, help="of each system, in turn (default 3)")
     parser.add_argument("--seconds", type=float, default=5, help="of one measurement, about (default 5)")
     parser.add_argument("--systems", default=",".join(SYSTEMS), help="default %(default)s")
@@ -31,6 +36,7 @@ def parse():
     parser.add_argument("--folder", default="/var/tmp", help="where queues lie: a real disk (default %(default)s)")
     parser.add_argument("--json", metavar="FILE", help="write all that was measured")
     parser.add_argument("--table", nargs="+", metavar="FILE", help="measure nothing: print the table of these files")
+    parser.add_argument("--into", metavar="PAGE", help=f"put the table into this page, between {BEGIN} and {END}")
     options = parser.parse_args()
     if options.quick:
         options.rounds, options.seconds = 2, 2
@@ -73,7 +79,12 @@ def main():
         results = [measure(options)]
         if options.json:
             pathlib.Path(options.json).write_text(json.dumps(results[0], indent=1))
-    sys.stdout.write(table.render(results))
+    text = table.render(results)
+    if options.into:
+        page = pathlib.Path(options.into)
+        before, _, rest = page.read_text().partition(BEGIN)
+        page.write_text(f"{before}{BEGIN}\n{text}{END}{rest.partition(END)[2]}")
+    sys.stdout.write(text)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The machine that measures: its description, its network namespace, what a sync costs on its disk."""
 
+import json
 import os
 import pathlib
 import platform
@@ -9,6 +10,8 @@ import statistics
 import subprocess
 import tempfile
 import time
+
+from lib import paths
 
 
 def enter_namespace():
@@ -63,6 +66,9 @@ def describe(folder):
         "memory_gib": round(memory / 2**20, 1),
         "disk": " ".join(mount.split()),
         "debian": first(r"(.*)", pathlib.Path("/etc/debian_version").read_text()),
+        "commit": output("git", "-C", str(paths.ROOT), "describe", "--always", "--dirty").strip() or "unknown",
+        "haraka": json.loads((paths.ROOT / "bench/peers/package.json").read_text())["dependencies"]["haraka"],
+        "node": output("node", "--version").strip(),
         "postfix": first(r"^mail_version = (.*)", output("postconf", "-d", "mail_version")),
         "grpc": first(r"^Version: (.*)", output("dpkg", "-s", "libgrpc++-dev")),
         "rocksdb": first(r"^Version: (.*)", output("dpkg", "-s", "librocksdb-dev")),

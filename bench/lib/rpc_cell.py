@@ -99,9 +99,9 @@ def one(row, seconds, rate, folder):
         try:
             meter = usage.Meter(target.roots).start()
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            done = subprocess.run([paths.built("bench/rpc_load"), "--address", target.grpc, "--mode", mode, "--rate", str(rate),
-                                   "--seconds", str(seconds), "--in_flight", str(IN_FLIGHT), "--domains", str(DOMAINS)],
-                                  capture_output=True, text=True, check=False, timeout=120)
+            command = [paths.built("bench/rpc_load"), "--address", target.grpc, "--mode", mode, "--rate", str(rate),
+                       "--seconds", str(seconds), "--in_flight", str(IN_FLIGHT), "--domains", str(DOMAINS)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             used = meter.stop()
         finally:
@@ -134,5 +134,5 @@ def measure(folder, options):
 
 def say(row, found):
     failed = f", {found['failed']} failed: {found['why']}" if found["failed"] else ""
-    print(f"  {row:36} {found['rate']:7.0f}/s, p50 {found['p50_us'] / 1000:.2f} ms, p99 {found['p99_us'] / 1000:.2f} ms{failed}",
-          file=sys.stderr, flush=True)
+    print(f"  {row:36} {found['rate']:7.0f}/s, p50 {found['p50_us'] / 1000:.2f} ms, p99 {found['p99_us'] / 1000:.2f} ms"
+          f"{failed}", file=sys.stderr, flush=True)

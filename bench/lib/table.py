@@ -38,11 +38,14 @@ def line(name, measured, postfix, straight):
     switches = median(rounds, lambda r: (r["voluntary"] + r["involuntary"]) / r["mails"])
     syncs = measured.get("traced_syncs", per_mail(rounds, "syncs"))
     relay = name != "straight"
-    return [NAMES.get(name, name), text(rate), f"{low:,.0f} … {high:,.0f}", text(median(rounds, lambda r: r["accept_rate"])),
-            text(postfix and rate / postfix, "{:.1f}"), text(straight and rate / median(straight, lambda r: r["rate"]), "{:.2f}"),
+    limit = straight and median(straight, lambda r: r["rate"])
+    return [NAMES.get(name, name), text(rate), f"{low:,.0f} … {high:,.0f}",
+            text(median(rounds, lambda r: r["accept_rate"])),
+            text(postfix and rate / postfix, "{:.1f}"), text(limit and rate / limit, "{:.2f}"),
             text(syncs if relay else None, "{:.2f}"), text(per_mail(rounds, "flushes") if relay else None, "{:.2f}"),
-            text(cpu if relay else None, "{:.3f}"), text(beside, "{:.3f}"), text(cpu / load if relay and load else None, "{:.1f}"),
-            text(switches if relay else None, "{:.1f}"), text(max(r["rss"] for r in rounds) / 2**20 if relay else None)]
+            text(cpu if relay else None, "{:.3f}"), text(beside, "{:.3f}"),
+            text(cpu / load if relay and load else None, "{:.1f}"), text(switches if relay else None, "{:.1f}"),
+            text(max(r["rss"] for r in rounds) / 2**20 if relay else None)]
 
 
 def cell_table(cell):
@@ -60,8 +63,9 @@ def head(results):
     ran = results[0]["machine"]
     syncs = [probe for result in results for probe in result["sync"]]
     p50 = statistics.median(probe["p50_ms"] for probe in syncs)
-    return (f"Measured {ran['date']}; kernel {ran['kernel']}, {ran['cores']} cores ({ran['cpu']}), {ran['memory_gib']} GiB, "
-            f"disk {ran['disk']}; Debian {ran['debian']}, Postfix {ran['postfix']}, gRPC {ran['grpc']}, RocksDB {ran['rocksdb']}.\n"
+    return (f"Measured {ran['date']} at commit {ran['commit']}; kernel {ran['kernel']}, {ran['cores']} cores ({ran['cpu']}), "
+            f"{ran['memory_gib']} GiB, disk {ran['disk']}; Debian {ran['debian']}, Postfix {ran['postfix']}, Haraka "
+            f"{ran['haraka']} on Node {ran['node']}, gRPC {ran['grpc']}, RocksDB {ran['rocksdb']}.\n"
             f"fdatasync of 4 KiB appended, on the same disk: p50 {p50:.2f} ms, p99 "
             f"{statistics.median(probe['p99_ms'] for probe in syncs):.2f} ms.\n\n")
 
@@ -70,7 +74,8 @@ def merged_cells(results):
     """Cells of one size and number of sessions, measured in several files, become one."""
     cells = {}
     for cell in (cell for result in results for cell in result["cells"]):
-        into = cells.setdefault((cell["size"], cell["sessions"]), {"size": cell["size"], "sessions": cell["sessions"], "systems": {}})
+        size, sessions = cell["size"], cell["sessions"]
+        into = cells.setdefault((size, sessions), {"size": size, "sessions": sessions, "systems": {}})
         for name, measured in cell["systems"].items():
             if name in into["systems"]:
                 into["systems"][name]["rounds"] += measured["rounds"]
@@ -108,7 +113,8 @@ def rpc_line(row, full, half, sync_ms):
     p99 = median(at_half, lambda r: r["p99_us"] / 1000) if at_half else None
     return [row, text(rate), f"{min(r['rate'] for r in rounds):,.0f} … {max(r['rate'] for r in rounds):,.0f}",
             text(echo and rate / echo, "{:.2f}"), text(median(rounds, lambda r: r["p50_us"] / 1000), "{:.2f}"),
-            text(median(rounds, lambda r: r["p99_us"] / 1000), "{:.2f}"), text(median(rounds, lambda r: r["cpu_1000"]), "{:.3f}"),
+            text(median(rounds, lambda r: r["p99_us"] / 1000), "{:.2f}"),
+            text(median(rounds, lambda r: r["cpu_1000"]), "{:.3f}"),
             text(median(rounds, lambda r: r["client_cpu_1000"]), "{:.3f}"),
             text(median(at_half, lambda r: r["p50_us"] / 1000) if at_half else None, "{:.2f}"), text(p99, "{:.2f}"),
             text(p99 and p99 / sync_ms, "{:.1f}")]
@@ -127,5 +133,59 @@ def rpc_table(results):
             f"{statistics.median(syncs):.2f} ms.\n\n")
 
 
+def spread(values, form):
+    """Of a list: its one value, or its least and its most."""
+    values = [value for value in values if value is not None]
+    if not values:
+        return "not measured"
+    return form.format(values[0]) if len(values) == 1 else f"{form.format(min(values))} to {form.format(max(values))}"
+
+
+def system_ratio(cells, name, ratio):
+    return [ratio(cell["systems"]) for cell in cells if name in cell["systems"]]
+
+
+def rate_of(system):
+    return median(system["rounds"], lambda r: r["rate"])
+
+
+def times_postfix(name):
+    def ratio(systems):
+        if "postfix" in systems:
+            return rate_of(systems[name]) / rate_of(systems["postfix"])
+    return ratio
+
+
+def times_load_cpu(name):
+    def ratio(systems):
+        if "straight" in systems:
+            return per_mail(systems[name]["rounds"], "cpu") / median(
+                systems["straight"]["rounds"], lambda r: (r["source_cpu"] + r["sink_cpu"]) / r["mails"])
+    return ratio
+
+
+def aims(results):
+    """The aims of the project, and what was reached over all cells."""
+    cells, (full, half) = merged_cells(results), merged_rpc(results)
+    syncs = [probe["p50_ms"] for result in results if result["rpc"] for probe in result["rpc"]["sync"]]
+
+    def of_echo(name):
+        return [median(full[f"{name} {mode}, parked"], lambda r: r["rate"]) / median(full[f"echo {mode}"], lambda r: r["rate"])
+                for mode in ("unary", "stream") if f"{name} {mode}, parked" in full and f"echo {mode}" in full]
+
+    def p99(name):
+        return [median(half[row], lambda r: r["p99_us"] / 1000) / statistics.median(syncs)
+                for row in half if row.startswith(f"{name} ") and "parked" in row]
+    lines = [["end to end, times Postfix", "10 or more"], ["accepted by RPC, of the bare echo", "0.70 or more"],
+             ["accept p99 under half load, fdatasyncs", "below 5"], ["CPU a mail, of source + sink", "2 or less"]]
+    for name in ("hikyaku", "hikyaku3"):
+        lines[0].append(spread(system_ratio(cells, name, times_postfix(name)), "{:.1f}"))
+        lines[1].append(spread(of_echo(name), "{:.2f}"))
+        lines[2].append(spread(p99(name), "{:.1f}"))
+        lines[3].append(spread(system_ratio(cells, name, times_load_cpu(name)), "{:.1f}"))
+    return rows(["over all cells", "aim", "one process", "three services"], lines) + "\n"
+
+
 def render(results):
-    return head(results) + "".join(cell_table(cell) for cell in merged_cells(results)) + rpc_table(results) + about(results)
+    return (head(results) + aims(results) + "".join(cell_table(cell) for cell in merged_cells(results)) + rpc_table(results)
+            + about(results))
