@@ -235,6 +235,7 @@ def test_g02_the_limit_of_a_message_is_exact(post):
         fails(lambda: post.api.send(message, timeout=120), Code.RESOURCE_EXHAUSTED)
 
 
+@pytest.mark.memory
 def test_g02_far_beyond_the_limit_costs_no_memory(post):
     message = request(text="x" * (60 << 20))
     before = post.node.rss_mib()
@@ -244,6 +245,7 @@ def test_g02_far_beyond_the_limit_costs_no_memory(post):
     assert post.node.rss_mib() - before < 40
 
 
+@pytest.mark.memory
 def test_g02_a_compression_bomb_costs_no_memory(post):
     """256 MiB of zeros are 256 KiB on the wire."""
     with grpc.insecure_channel(post.node.grpc, options=[

@@ -262,6 +262,7 @@ def test_a_key_that_needs_a_restart_is_named(plain):
 
 # Long queues.
 
+@pytest.mark.memory
 def test_memory_does_not_grow_with_the_queue(stage):
     """30,000 mails of 4 kB that wait: 120 MB on the disk, next to nothing in memory."""
     world = World(stage, {"queue": {"window": 1000, "hot_bodies": "4MiB", "block_cache": "8MiB", "write_buffer": "4MiB",

@@ -178,6 +178,7 @@ def test_o06_commands_that_move_no_mail_have_a_limit(post):
         assert client.closed()
 
 
+@pytest.mark.memory
 @pytest.mark.parametrize("octets,code", [(510, 250), (512, 250), (998, 250), (1000, 250), (1001, 500), (2048, 500),
                                          (1 << 20, 500), (10 << 20, 500)])
 def test_p12_long_lines_cost_nothing(post, octets, code):

@@ -2,10 +2,14 @@
 
 import os
 import pathlib
+import re
 import signal
 import subprocess
 
 from support.wait import wait_for
+
+# What AddressSanitizer, LeakSanitizer, ThreadSanitizer and UndefinedBehaviorSanitizer begin a report with.
+REPORT = re.compile(r"(?:ERROR|WARNING): \w+Sanitizer|: runtime error: ")
 
 
 class Process:
@@ -28,6 +32,11 @@ class Process:
     def output(self):
         return self.log.read_text(errors="replace")
 
+    def check_reports(self):
+        """Fails the test if the process, built with a sanitizer, has written a report."""
+        report = REPORT.search(self.output())
+        assert not report, f"{self.command[0]} wrote a report:\n{self.output()[report.start():][:4000]}"
+
     def tail(self, lines=20):
         return "\n".join(self.output().splitlines()[-lines:])
 
@@ -47,10 +56,12 @@ class Process:
         if self.running():
             self.signal(signal.SIGTERM)
         try:
-            return self.popen.wait(timeout)
+            code = self.popen.wait(timeout)
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"{self.command[0]} did not stop within {timeout} s:\n{self.tail()}")
+        self.check_reports()
+        return code
 
     def kill(self):
         """SIGKILL to the process and its children."""
@@ -59,3 +70,4 @@ class Process:
         except ProcessLookupError:
             pass
         self.popen.wait()
+        self.check_reports()
