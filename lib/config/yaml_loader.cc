@@ -1,13 +1,15 @@
 #include "lib/config/yaml_loader.h"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <sstream>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "lib/base/status_macros.h"
@@ -34,16 +36,54 @@ absl::Status CheckCharacters(absl::string_view text, const std::string& file) {
   return absl::OkStatus();
 }
 
+// Sees only where the root of a document stands.
+class RootMark : public YAML::EventHandler {
+ public:
+  const YAML::Mark& mark() const { return mark_; }
+
+  void OnDocumentStart(const YAML::Mark&) override { mark_ = YAML::Mark::null_mark(); }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t) override { Note(mark); }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { Note(mark); }
+  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t, const std::string&) override { Note(mark); }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
+    Note(mark);
+  }
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
+    Note(mark);
+  }
+  void OnMapEnd() override {}
+
+ private:
+  void Note(const YAML::Mark& mark) {
+    if (mark_.is_null()) mark_ = mark;
+  }
+
+  YAML::Mark mark_ = YAML::Mark::null_mark();
+};
+
+// Not YAML::LoadAll: at a stray comma or bracket yaml-cpp 0.7 gives empty documents without end. Two are enough to
+// refuse.
+absl::Status CheckOneDocument(const std::string& text, const std::string& file) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  RootMark root;
+  if (!parser.HandleNextDocument(root) || !parser.HandleNextDocument(root)) return absl::OkStatus();
+  const YAML::Mark& second = root.mark();
+  const int line = second.is_null() ? 1 : second.line + 1;
+  const std::string at = second.is_null() ? "" : text.substr(std::min<std::size_t>(second.pos, text.size()), 1);
+  if (at == "," || at == "]" || at == "}") {
+    return ErrorAt(file, line, absl::StrCat("is not YAML: a stray ", at, " stands here: remove it"));
+  }
+  return ErrorAt(file, line, "a second document begins here: keep one, without --- between");
+}
+
 absl::StatusOr<YAML::Node> ParseYaml(absl::string_view text, const std::string& file) {
+  const std::string bytes(text);
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
-    if (documents.empty()) return YAML::Node();
-    if (documents.size() > 1) {
-      const YAML::Mark& second = documents[1].Mark();
-      return ErrorAt(file, second.is_null() ? 1 : second.line + 1,
-                     "a second document begins here: keep one, without --- between");
-    }
-    return documents[0];
+    RETURN_IF_ERROR(CheckOneDocument(bytes, file));
+    return YAML::Load(bytes);
   } catch (const YAML::Exception& e) {
     return ErrorAt(
         file, e.mark.is_null() ? 1 : e.mark.line + 1,

@@ -216,11 +216,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Operate(**shard, operations);
     worker.Run(body);
   }
-  if ((operations & 4) != 0) clock.Advance(absl::Hours(24 * 6));
-  Ask(**shard);
   v1::GetMessageRequest request;
   request.set_message_id(hikyaku::MessageId::FromBytes(id)->text());
   const auto found = Await<v1::GetMessageResponse>([&](auto done) { (*shard)->GetMessage(request, std::move(done)); });
   HIKYAKU_CHECK(found.ok() && found->message_id() == request.message_id());
+  if ((operations & 4) != 0) clock.Advance(absl::Hours(24 * 6));
+  Ask(**shard);
   return 0;
 }
