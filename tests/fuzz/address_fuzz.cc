@@ -1,5 +1,5 @@
-// Whatever is read as an address, a domain or an IP address reads back as the same one from its canonical form, and holds
-// nothing that could break a command line or a header.
+// Whatever is read as an address, a domain or an IP address reads back as the same one from its canonical form, and
+// holds nothing that could break a command line or a header.
 #include <cstdint>
 #include <string>
 

@@ -1,5 +1,5 @@
-// The octets of BDAT chunks (RFC 3030 §2) are content and nothing else: whatever they hold, in whatever pieces they come,
-// the message is their sum, and no command in them is run.
+// The octets of BDAT chunks (RFC 3030 §2) are content and nothing else: whatever they hold, in whatever pieces they
+// come, the message is their sum, and no command in them is run.
 #include <cstdint>
 #include <string>
 #include <vector>

@@ -1,5 +1,6 @@
 // A whole client session against a peer that says anything, in pieces: it ends or waits and never runs away; what it
-// writes is commands and content with CRLF line ends, at most one end of a message a transaction, and nothing after QUIT.
+// writes is commands and content with CRLF line ends, at most one end of a message a transaction, and nothing after
+// QUIT.
 #include <cstdint>
 #include <string>
 
@@ -101,7 +102,8 @@ class Peer {
     for (const auto* reply : {&result.mail, &result.data, &result.final, &result.closing}) {
       if (reply->has_value()) HIKYAKU_CHECK(hikyaku::IsValidUtf8((*reply)->ToString()));
     }
-    if (!result.failed_at.has_value()) HIKYAKU_CHECK(result.final.has_value() && result.final->Positive() && commits_ == 1);
+    if (!result.failed_at.has_value())
+      HIKYAKU_CHECK(result.final.has_value() && result.final->Positive() && commits_ == 1);
     if (result.Ambiguous()) HIKYAKU_CHECK(result.committed && !result.final.has_value());
     // The end of the data stands in the output once if the message was sent by DATA, and behind exactly its content.
     const bool by_data = absl::StrContains(written_, "\r\nDATA\r\n");

@@ -1,5 +1,5 @@
-// A command line is read as one command or as none; what its arguments say can be said again, and what refuses them is a
-// reply that may be sent.
+// A command line is read as one command or as none; what its arguments say can be said again, and what refuses them is
+// a reply that may be sent.
 #include <cstdint>
 #include <functional>
 #include <initializer_list>

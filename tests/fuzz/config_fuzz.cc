@@ -1,5 +1,5 @@
-// A configuration file: it is mapped or refused with one line that names the place; what was mapped prints as a file that
-// maps to the same.
+// A configuration file: it is mapped or refused with one line that names the place; what was mapped prints as a file
+// that maps to the same.
 #include <cstdint>
 #include <string>
 

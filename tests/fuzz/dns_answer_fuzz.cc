@@ -46,7 +46,8 @@ void ReadAnything(absl::string_view message) {
 std::string Name(hikyaku::fuzz::Input& input) {
   std::string name;
   for (int labels = 1 + input.Byte() % 3; labels > 0; --labels) {
-    for (int length = 1 + input.Byte() % 12; length > 0; --length) name.push_back("abcdefghijklmnop-_0123456789"[input.Byte() % 28]);
+    for (int length = 1 + input.Byte() % 12; length > 0; --length)
+      name.push_back("abcdefghijklmnop-_0123456789"[input.Byte() % 28]);
     name += ".";
   }
   return name + "test";

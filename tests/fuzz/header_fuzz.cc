@@ -1,5 +1,5 @@
-// A header is read without loss: its fields are its bytes, each has a name and a value that cannot break a line. What is
-// written as a field reads back as one field.
+// A header is read without loss: its fields are its bytes, each has a name and a value that cannot break a line. What
+// is written as a field reads back as one field.
 #include <cstdint>
 #include <string>
 

@@ -67,6 +67,10 @@ void CheckDowngraded(absl::string_view message) {
     return;
   }
   HIKYAKU_CHECK(IsAscii(*plain));
+  if (IsAscii(message)) {
+    HIKYAKU_CHECK(*plain == absl::StrCat(message, absl::EndsWith(message, "\r\n") ? "" : "\r\n"));
+    return;
+  }
   const auto before = HeaderFields::Parse(message), after = HeaderFields::Parse(*plain);
   HIKYAKU_CHECK(before.ok() && after.ok());
   for (const HeaderField& field : before->fields()) {

@@ -41,7 +41,8 @@ inline bool IsRowOfReplies(absl::string_view output) {
     const std::size_t end = output.find("\r\n");
     if (end == absl::string_view::npos || end < 3 || end + 2 > 512) return false;
     const absl::string_view line = output.substr(0, end);
-    if (line[0] < '2' || line[0] > '5' || line[1] < '0' || line[1] > '9' || line[2] < '0' || line[2] > '9') return false;
+    if (line[0] < '2' || line[0] > '5' || line[1] < '0' || line[1] > '9' || line[2] < '0' || line[2] > '9')
+      return false;
     for (const char c : line) {
       if (IsControl(c)) return false;
     }

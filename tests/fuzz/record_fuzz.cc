@@ -1,5 +1,5 @@
-// Keys at rest: what is read from one makes the same key again, in the order of the numbers in it; any bytes are a key or
-// none.
+// Keys at rest: what is read from one makes the same key again, in the order of the numbers in it; any bytes are a key
+// or none.
 #include <cstdint>
 #include <string>
 
@@ -21,7 +21,8 @@ void ReadAnyKey(absl::string_view key) {
                   due->delivery_key);
   }
   if (const auto parked = keys::ParseParked(key); parked.has_value() && parked->micros >= 0) {
-    HIKYAKU_CHECK(keys::Parked(parked->domain, parked->priority_class, parked->tenant, parked->micros, parked->id) == key);
+    HIKYAKU_CHECK(keys::Parked(parked->domain, parked->priority_class, parked->tenant, parked->micros, parked->id) ==
+                  key);
   }
   const std::string end = keys::PrefixEnd(key);
   HIKYAKU_CHECK(end.empty() || absl::string_view(end) > key);

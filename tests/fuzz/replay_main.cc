@@ -1,7 +1,7 @@
 // Runs a fuzz target over every file of its corpus, without a fuzzer: so ./test needs no clang.
 //
-// Usage: TARGET_replay FOLDER|FILE...      Exit 1: there was no file. A broken invariant aborts; the last name printed is
-// that of the input.
+// Usage: TARGET_replay FOLDER|FILE...      Exit 1: there was no file. A broken invariant aborts; the last name printed
+// is that of the input.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>

@@ -86,7 +86,8 @@ v1::SendMailRequest Build(Input& input) {
   } else {
     request.mutable_raw()->add_recipients("b@c.test");
     request.set_envelope_sender(Likely(input));
-    request.mutable_raw()->set_data(absl::StrCat("From: ", Likely(input), "\r\nBcc: ", kBlind, "\r\n\r\n", Likely(input)));
+    request.mutable_raw()->set_data(
+        absl::StrCat("From: ", Likely(input), "\r\nBcc: ", kBlind, "\r\n\r\n", Likely(input)));
   }
   if (input.Byte() % 8 == 1) request.set_idempotency_key(Likely(input));
   if (input.Byte() % 8 == 1) request.set_tenant(Likely(input));
@@ -105,9 +106,19 @@ void CheckBuilt(const Assembled& assembled, const v1::Content& content) {
       custom.erase(given);
       continue;
     }
-    static const std::set<std::string> kOurs = {"received", "date",    "from",       "sender",       "reply-to",
-                                                "to",       "cc",      "subject",    "message-id",   "mime-version",
-                                                "content-type", "content-transfer-encoding", "content-disposition",
+    static const std::set<std::string> kOurs = {"received",
+                                                "date",
+                                                "from",
+                                                "sender",
+                                                "reply-to",
+                                                "to",
+                                                "cc",
+                                                "subject",
+                                                "message-id",
+                                                "mime-version",
+                                                "content-type",
+                                                "content-transfer-encoding",
+                                                "content-disposition",
                                                 "content-id"};
     HIKYAKU_CHECK(kOurs.count(name) == 1 && header->Count(name) == 1);
   }
