@@ -9,8 +9,9 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 
-from lib import paths
+from lib import machine, paths
 from lib.load import SINK
 from support.node import Cluster, Node, merged
 from support.process import Process
@@ -98,8 +99,8 @@ default_destination_concurrency_limit = 100
 
 class Haraka:
     name = "haraka"
-    about = ("from npm; a worker a core, no plugins but one that lets relay and names the sink, no TLS; its disk queue as "
-             "shipped (it fsyncs each queue file before it answers, not the folder)")
+    about = ("from npm; a worker a core, 100 deliveries at once, no TLS, no plugins but one that lets relay and names the "
+             "sink; its disk queue as shipped: it syncs each queue file before it answers, not the folder")
     address = ("127.0.0.1", 2527)
     # Relays for all, to the sink alone.
     PLUGIN = """
@@ -125,9 +126,15 @@ exports.sink = (next) => next(OK, {{ priority: 0, exchange: '{sink[0]}', port: {
     def __init__(self, folder):
         self.folder = pathlib.Path(folder) / "haraka"
 
-    @staticmethod
-    def home():
-        return paths.ROOT / ".deps/bench-peers/node_modules/haraka"
+    OLDEST_NODE = 20
+
+    @classmethod
+    def home(cls):
+        home = paths.ROOT / ".deps/bench-peers/node_modules/haraka"
+        node = re.match(r"v(\d+)", machine.output("node", "--version"))
+        if not home.exists() or node is None or int(node[1]) < cls.OLDEST_NODE:
+            sys.exit(f"haraka: run tools/setup --bench, with Node {cls.OLDEST_NODE} or newer in the path; or name other --systems")
+        return home
 
     def start(self):
         self.folder.mkdir()
