@@ -25,7 +25,7 @@ def rows(header, lines):
 
 
 HEADER = ["system", "mails/s", "min … max", "accept/s", "× Postfix", "of limit", "syncs a mail", "flushes a mail",
-          "CPU s a 1000", "source + sink", "CPU ratio", "switches a mail", "peak RSS MiB"]
+          "CPU s a 1000", "source + sink", "CPU ratio", "busy cores", "switches a mail", "peak RSS MiB"]
 
 
 def line(name, measured, postfix, straight):
@@ -44,7 +44,8 @@ def line(name, measured, postfix, straight):
             text(postfix and rate / postfix, "{:.1f}"), text(limit and rate / limit, "{:.2f}"),
             text(syncs if relay else None, "{:.2f}"), text(per_mail(rounds, "flushes") if relay else None, "{:.2f}"),
             text(cpu if relay else None, "{:.3f}"), text(beside, "{:.3f}"),
-            text(cpu / load if relay and load else None, "{:.1f}"), text(switches if relay else None, "{:.1f}"),
+            text(cpu / load if relay and load else None, "{:.1f}"),
+            text(median(rounds, lambda r: r["machine_cpu"] / r["seconds"]), "{:.1f}"), text(switches if relay else None, "{:.1f}"),
             text(max(r["rss"] for r in rounds) / 2**20 if relay else None)]
 
 
