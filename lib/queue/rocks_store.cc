@@ -23,6 +23,7 @@
 #include "absl/time/time.h"
 #include "lib/base/log.h"
 #include "lib/base/status_macros.h"
+#include "lib/queue/log_tail.h"
 #include "rocksdb/cache.h"
 #include "rocksdb/convenience.h"
 #include "rocksdb/db.h"
@@ -113,7 +114,8 @@ rocksdb::DBOptions DbOptions(const RocksOptions& options, std::shared_ptr<Watch>
   rocksdb::DBOptions db;
   db.create_if_missing = true;
   db.create_missing_column_families = true;
-  // A torn tail is a crash; anything else is damage that must be seen. The MANIFEST knows which logs must exist.
+  // Anything but a torn tail is damage that must be seen (Open() looks at the tail). The MANIFEST knows which logs must
+  // exist.
   db.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
   db.track_and_verify_wals_in_manifest = true;
   db.paranoid_checks = true;
@@ -337,8 +339,20 @@ class RocksStore : public Store {
   std::shared_ptr<OpenDb> db_ ABSL_GUARDED_BY(mu_);
 };
 
+absl::Status Damaged(const std::string& dir, absl::string_view why) {
+  return absl::DataLossError(absl::StrCat(dir, " is damaged, and starting would lose accepted mail: ", why,
+                                          ". Nothing was changed. Restore the folder, or move it away to start empty."));
+}
+
 absl::Status RocksStore::Open() {
   rocksdb::DBOptions db_options = DbOptions(options_, watch_);
+  const absl::StatusOr<LogTail> tail = InspectLogs(options_.dir);
+  if (absl::IsDataLoss(tail.status())) return Damaged(options_.dir, tail.status().message());
+  RETURN_IF_ERROR(tail.status());
+  if (tail->torn()) {
+    log::Warn("log_tail_torn", {{"file", tail->file}, {"bytes", tail->size - tail->whole}});
+    db_options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+  }
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
   for (int i = 0; i < kFamilies; ++i) {
     families.emplace_back(kNames[i], FamilyOptions(static_cast<Family>(i), options_, cache_));
@@ -355,9 +369,7 @@ absl::Status RocksStore::Open() {
       return absl::FailedPreconditionError(absl::StrCat(options_.dir, " is open in another process (", text, ")"));
     }
     if (status.IsCorruption()) {
-      return absl::DataLossError(
-          absl::StrCat(options_.dir, " is damaged, and starting would lose accepted mail: ", text,
-                       ". Nothing was changed. Restore the folder, or move it away to start empty."));
+      return Damaged(options_.dir, text);
     }
     return ToStatus(status, absl::StrCat("open ", options_.dir));
   }

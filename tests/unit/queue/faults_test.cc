@@ -306,6 +306,11 @@ class LogTest : public ShardTest {
   std::vector<std::filesystem::path> KilledWith(int mails) {
     Open();
     for (int i = 0; i < mails; ++i) Accept(Mail({"a@x.test"}, std::string(3000, 'b')));
+    return Killed();
+  }
+
+  // The same with what is in it now.
+  std::vector<std::filesystem::path> Killed() {
     const std::string copy = options_.data_dir + "-killed";
     std::filesystem::remove_all(copy);
     std::filesystem::copy(options_.data_dir, copy, std::filesystem::copy_options::recursive);
@@ -317,6 +322,12 @@ class LogTest : public ShardTest {
     }
     std::sort(logs.begin(), logs.end());
     return logs;
+  }
+
+  static void Zero(const std::filesystem::path& path, int from_end, int count) {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(-from_end, std::ios::end);
+    file << std::string(count, '\0');
   }
 };
 
@@ -330,6 +341,46 @@ TEST_F(LogTest, DamageInTheMiddleStopsTheStart) {
   const absl::Status status = LocalShard::Open(options_, clock_).status();
   EXPECT_TRUE(absl::IsDataLoss(status)) << status;
   EXPECT_NE(status.message().find("is damaged, and starting would lose accepted mail"), absl::string_view::npos);
+}
+
+// What a power cut kept from the disk of the last record, which was never acknowledged.
+TEST_F(LogTest, PagesOfZerosInTheLastRecordAreATornTail) {
+  std::uint64_t whole = 0;
+  Open();
+  for (const int pages : {1, 2, 8, 14}) {
+    Accept(Mail({"whole@x.test"}));
+    Accept(Mail({"torn@x.test"}, std::string(70'000, 'b')));
+    Zero(Killed().back(), 60'000, pages * 4096);
+    EXPECT_EQ(CheckStore(options_.data_dir)->deliveries(), ++whole) << "read-only";
+    Open();
+    EXPECT_EQ(Check().deliveries(), whole);
+    ExpectSound();
+  }
+}
+
+TEST_F(LogTest, AnEndOfZerosIsATornTail) {
+  Zero(KilledWith(40).back(), 3000, 3000);
+  Open();
+  EXPECT_EQ(Check().deliveries(), 39);
+  ExpectSound();
+}
+
+TEST_F(LogTest, ZerosBeforeAWholeCommitStopTheStart) {
+  Zero(KilledWith(40).back(), 16'000, 4096);
+  const absl::Status status = LocalShard::Open(options_, clock_).status();
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+  EXPECT_NE(status.message().find("with whole commits after the damage"), absl::string_view::npos) << status;
+}
+
+TEST_F(LogTest, DamageInAnOlderLogStopsTheStart) {
+  for (const bool newest_torn : {false, true}) {
+    const std::vector<std::filesystem::path> logs = KilledWith(1000);
+    ASSERT_GT(logs.size(), 1);
+    Zero(logs.front(), 2000, 2000);
+    if (newest_torn) Zero(logs.back(), 2000, 1000);
+    EXPECT_TRUE(absl::IsDataLoss(LocalShard::Open(options_, clock_).status()));
+    std::filesystem::remove_all(options_.data_dir);
+  }
 }
 
 TEST_F(LogTest, MissingOlderLogStopsTheStart) {
