@@ -83,6 +83,8 @@ class Node:
     def start(self, wait=True):
         self.write_config()
         environment = dict(os.environ, **(self.env or {}))
+        if "HIKYAKU_PRELOAD" in environment:  # A library of tests/crash/mutate's, for the node alone.
+            environment["LD_PRELOAD"] = environment["HIKYAKU_PRELOAD"]
         command = [*self.wrap, BINARY, "serve", "--config", self.config_file, "--role", self.role]
         self.process = Process(command, self.folder / f"{self.name}.log", env=environment)
         if wait:

@@ -312,8 +312,12 @@ class LogTest : public ShardTest {
   // The same with what is in it now.
   std::vector<std::filesystem::path> Killed() {
     const std::string copy = options_.data_dir + "-killed";
-    std::filesystem::remove_all(copy);
-    std::filesystem::copy(options_.data_dir, copy, std::filesystem::copy_options::recursive);
+    EXPECT_TRUE(Eventually([&] {  // Again if a file that is not needed any more goes meanwhile.
+      std::error_code error;
+      std::filesystem::remove_all(copy);
+      std::filesystem::copy(options_.data_dir, copy, std::filesystem::copy_options::recursive, error);
+      return !error;
+    }));
     shard_ = nullptr;
     options_.data_dir = copy;
     std::vector<std::filesystem::path> logs;
