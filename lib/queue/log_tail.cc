@@ -1,5 +1,5 @@
-// RocksDB's log format (db/log_format.h): blocks of 32 KiB, each a row of fragments that do not cross its end; a rest of
-// less than a header is padding. A fragment: masked CRC-32C of type and payload, length of the payload, type.
+// RocksDB's log format (db/log_format.h): blocks of 32 KiB, each a row of fragments that do not cross its end; a rest
+// of less than a header is padding. A fragment: masked CRC-32C of type and payload, length of the payload, type.
 #include "lib/queue/log_tail.h"
 
 #include <algorithm>
@@ -82,9 +82,7 @@ struct Fragment {
   bool begins() const { return type == kFull || type == kFirst; }
   bool ends() const { return type == kFull || type == kLast; }
   // Of a fragment that begins a record; 0: it cannot be one.
-  std::uint64_t sequence() const {
-    return payload.size() < kBatchHeader ? 0 : Load<std::uint64_t>(payload.data());
-  }
+  std::uint64_t sequence() const { return payload.size() < kBatchHeader ? 0 : Load<std::uint64_t>(payload.data()); }
 };
 
 // The fragment at `at`, if its header makes sense; its checksum is not looked at.

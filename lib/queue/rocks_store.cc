@@ -340,8 +340,9 @@ class RocksStore : public Store {
 };
 
 absl::Status Damaged(const std::string& dir, absl::string_view why) {
-  return absl::DataLossError(absl::StrCat(dir, " is damaged, and starting would lose accepted mail: ", why,
-                                          ". Nothing was changed. Restore the folder, or move it away to start empty."));
+  return absl::DataLossError(
+      absl::StrCat(dir, " is damaged, and starting would lose accepted mail: ", why,
+                   ". Nothing was changed. Restore the folder, or move it away to start empty."));
 }
 
 absl::Status RocksStore::Open() {

@@ -1,8 +1,8 @@
 // Store over RocksDB 7.8.
 //
-// Promises: Write() returns after fdatasync of the write-ahead log. A torn tail of the log (a crash in the middle of a
-// write) is cut off; damage before the tail, and a missing log file other than the newest, stop Open with kDataLoss
-// instead of losing commits silently.
+// Promises: Write() returns after fdatasync of the write-ahead log. A torn tail of the log (the power went in the
+// middle of a write: log_tail.h) is cut off; damage before the tail, and a missing log file other than the newest, stop
+// Open with kDataLoss instead of losing commits silently.
 #ifndef HIKYAKU_LIB_QUEUE_ROCKS_STORE_H_
 #define HIKYAKU_LIB_QUEUE_ROCKS_STORE_H_
 
