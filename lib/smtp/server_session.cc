@@ -183,13 +183,13 @@ void ServerSession::ReadData(absl::string_view* in) {
   const std::size_t before = in->size();
   const bool complete = dots_.Feed(in);
   data_octets_ += before - in->size();
-  if (complete) {
-    if (dots_.too_large()) return RefuseMessage(TooLarge());
-    if (dots_.bare_cr() || dots_.bare_lf() || dots_.nul()) return RefuseMessage(BadLines());
-    transaction_.data = dots_.TakeData();
-    return Deliver();
-  }
-  if (dots_.too_large() && data_octets_ / kReadOnFactor > options_.max_size) Close(TooLarge());
+  // Before `complete`, so that it does not depend on the pieces in which the octets come.
+  if (dots_.too_large() && data_octets_ / kReadOnFactor > options_.max_size) return Close(TooLarge());
+  if (!complete) return;
+  if (dots_.too_large()) return RefuseMessage(TooLarge());
+  if (dots_.bare_cr() || dots_.bare_lf() || dots_.nul()) return RefuseMessage(BadLines());
+  transaction_.data = dots_.TakeData();
+  Deliver();
 }
 
 void ServerSession::BeginChunk(const Command& command) {

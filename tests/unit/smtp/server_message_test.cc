@@ -106,6 +106,19 @@ TEST(ServerData, EndlessMessageEndsTheSession) {
   EXPECT_LT(blocks, 50);
 }
 
+// Found by tests/fuzz: one that came whole with its end was refused and read on after.
+TEST(ServerData, FarTooLargeEndsTheSessionInWhateverPiecesItComes) {
+  ServerOptions options = Trusted();
+  options.max_size = 100;
+  const std::string input = "DATA\r\n" + std::string(600, 'x') + "\r\n.\r\nNOOP\r\n";
+  for (const std::size_t step : {std::size_t{1}, std::size_t{64}, input.size()}) {
+    ServerDialogue client(options);
+    Open(client);
+    EXPECT_EQ(client.SendSlowly(input, step), (Codes{354, 552})) << step;
+    EXPECT_TRUE(client.closed()) << step;
+  }
+}
+
 // S01: one policy for every spelling that another server might take for the end of the data.
 TEST(ServerSmuggling, OneRefusalAndNothingRun) {
   const std::string kTail = "MAIL FROM:<x@evil.test>\r\nRCPT TO:<v@ok.test>\r\nDATA\r\nSubject: smug\r\n\r\nx\r\n.\r\n";
