@@ -3,9 +3,9 @@
 //   bazel run //bench:rpc_load -- --address 127.0.0.1:7025 --mode unary --in_flight 256 --seconds 5
 //   bazel run //bench:rpc_load -- --address 127.0.0.1:7025 --mode stream --rate 5000
 //
-// Closed loop (--rate 0): --in_flight calls are always unanswered. Open loop: a call begins every 1/rate seconds,
-// whether or not the ones before were answered, and its latency counts from when it should have begun: a server that
-// stalls cannot hide that by slowing its client. Prints one line of JSON.
+// Closed loop (--rate 0): --in_flight calls are always unanswered. Open loop: so many calls begin a second, each
+// millisecond its share, whether or not the ones before were answered, and a latency counts from when its call should
+// have begun: a server that stalls cannot hide that by slowing its client. Prints one line of JSON.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -250,13 +250,16 @@ Time::duration Seconds(double seconds) {
   return std::chrono::duration_cast<Time::duration>(std::chrono::duration<double>(seconds));
 }
 
-// Begins a call at each time of the plan; those that are late begin at once.
+// Calls begin in ticks: a wake-up for each one would cost the client, which shares the machine, more than the call.
+constexpr std::chrono::milliseconds kTick{1};
+
+// Begins at each tick what is due by then. A tick that is late begins all the same, and its calls count from its time.
 void Pace(const Plan& plan, Time begin, Time end, Calls* calls) {
-  for (std::int64_t i = 0;; ++i) {
-    const Time due = begin + Seconds(static_cast<double>(i) / plan.rate);
-    if (due >= end) return;
-    std::this_thread::sleep_until(due);
-    calls->Begin(due);
+  std::int64_t begun = 0;
+  for (Time tick = begin; tick < end; tick += kTick) {
+    std::this_thread::sleep_until(tick);
+    const auto due = static_cast<std::int64_t>(std::chrono::duration<double>(tick - begin).count() * plan.rate);
+    for (; begun < due; ++begun) calls->Begin(tick);
   }
 }
 
