@@ -6,6 +6,7 @@
 #include <limits>
 #include <set>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -14,6 +15,7 @@
 #include "hikyaku/v1/config.pb.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/units.h"
+#include "lib/base/utf8.h"
 #include "lib/config/nearest.h"
 
 namespace hikyaku::config {
@@ -34,6 +36,11 @@ std::string Quoted(const std::string& text) {
   std::string out;
   for (const char c : text.substr(0, kMaxQuoted)) out.push_back(absl::ascii_iscntrl(c) ? ' ' : c);
   return absl::StrCat("\"", out, text.size() > kMaxQuoted ? "…" : "", "\"");
+}
+
+// An escape in quotes brings what the loader refuses in the file itself; `\N` gives a byte that is not UTF-8.
+bool IsOneLineOfText(absl::string_view text) {
+  return IsValidUtf8(text) && absl::c_none_of(text, [](char c) { return absl::ascii_iscntrl(c); });
 }
 
 std::string Join(const std::string& path, const std::string& key) {
@@ -143,6 +150,10 @@ absl::Status Mapper::MapScalar(const YAML::Node& node, const std::string& path, 
   const Reflection& reflection = *message->GetReflection();
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_STRING:
+      if (!IsOneLineOfText(node.Scalar())) {
+        return source_.Error(path,
+                             "holds a control character, a line break or bytes that are no text: write one plain line");
+      }
       if (field.is_repeated()) {
         reflection.AddString(message, &field, node.Scalar());
       } else {
