@@ -177,8 +177,8 @@ rocksdb::ColumnFamilyOptions FamilyOptions(Family family, const RocksOptions& op
       cf.enable_blob_garbage_collection = true;
       cf.blob_garbage_collection_age_cutoff = 0.5;
       cf.blob_garbage_collection_force_threshold = 0.5;
-      // Two are flushed as one, and the fifth that waits slows down writers: while two go to disk, two more may fill.
-      cf.max_write_buffer_number = 6;
+      // Two are flushed as one, and the fourth that waits slows down writers: while two go to disk, another may fill.
+      cf.max_write_buffer_number = 5;
       [[fallthrough]];
     case Family::kDelivery:
     case Family::kDue:

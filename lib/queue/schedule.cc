@@ -23,7 +23,7 @@ int Cost(const Item& item) {
 }
 
 // The window may be overdrawn by domains that hold next to nothing, up to this many times.
-constexpr std::uint32_t kOverdraft = 4;
+constexpr std::uint32_t kOverdraft = 2;
 
 // Domains without a record whose connections are remembered.
 constexpr std::size_t kProven = 10'000;
