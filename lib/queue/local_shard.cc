@@ -245,7 +245,7 @@ void LocalShard::Stop(absl::Duration patience) {
     }
   }
   engine_->gate.Set(Gate::kStopping, "stopping");
-  WaitForLeases(patience);
+  WaitForLeases(CanRecord() ? patience : std::min(patience, kBrokenPatience));
   {
     absl::MutexLock lock(&mu_);
     closing_ = true;
@@ -467,6 +467,8 @@ void LocalShard::CheckQueue(Done<v1::CheckQueueResponse> done) {
 }
 
 std::string LocalShard::NotReady() const { return engine_->gate.Reason(); }
+
+bool LocalShard::CanRecord() const { return !engine_->gate.Closed(Gate::kStore); }
 
 absl::StatusOr<v1::ShardCheck> CheckStore(const std::string& data_dir) {
   RocksOptions options;

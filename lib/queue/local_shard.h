@@ -72,6 +72,12 @@ class LocalShard : public Shard {
   void CheckQueue(Done<v1::CheckQueueResponse> done) override;
   std::string NotReady() const override;
 
+  // False while the store is broken: a verdict that is given now may not be on disk before the process ends.
+  bool CanRecord() const;
+
+  // How long a stop waits for a broken store to come back: longer would not help, and its work is done again anyway.
+  static constexpr absl::Duration kBrokenPatience = absl::Seconds(3);
+
  private:
   explicit LocalShard(std::shared_ptr<Engine> engine);
 

@@ -1,5 +1,6 @@
 #include "services/hikyaku/node.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -89,7 +90,10 @@ void Node::Stop() {
   // One deadline for all: what the front-ends use up, the attempts have less of.
   const absl::Time deadline = absl::Now() + kPatience;
   if (submission_ != nullptr) submission_->Stop(kFrontPatience);
-  if (delivery_ != nullptr) delivery_->Stop(deadline - absl::Now());
+  // What a broken store cannot record is sent again after the next start: waiting for it helps nobody.
+  const bool broken = queue_ != nullptr && !queue_->CanRecord();
+  const absl::Duration left = deadline - absl::Now();
+  if (delivery_ != nullptr) delivery_->Stop(broken ? std::min(left, queue::LocalShard::kBrokenPatience) : left);
   if (queue_ != nullptr) queue_->Stop(deadline - absl::Now());
   for (auto& server : http_) server->Stop();
 }

@@ -29,6 +29,9 @@ class QueueRole {
   // What grpc.health.v1 of the door answers.
   void SetServing(bool serving);
 
+  // As LocalShard::CanRecord.
+  bool CanRecord() const { return shard_->CanRecord(); }
+
   // As LocalShard::Stop: afterwards everything is on disk, the store is closed, and whoever asked has the answer.
   void Stop(absl::Duration patience);
 

@@ -148,7 +148,7 @@ def test_f03_the_disk_becomes_read_only(world, stage, disk):
         load.stop()
     assert all(code in RETRYABLE or isinstance(code, int) and 400 <= code < 500 for code in load.codes()), load.codes()
     world.node.process.signal(signal.SIGTERM)
-    wait_for(lambda: not world.node.process.running(), 40, "its end")
+    wait_for(lambda: not world.node.process.running(), 18, "its end, without waiting for what cannot be recorded")
     disk.unmount()
     subprocess.run(["e2fsck", "-p", disk.image], check=False, capture_output=True, timeout=60)
     disk.mount()
