@@ -55,13 +55,18 @@ class Books:
         return all(any(begin <= second and first - SLACK <= end and begin <= first + WINDOW for begin, end in self.faults)
                    for first, second in zip(times, times[1:]))
 
+    def near(self, moment):
+        """For whoever looks for a cause: how long before the next kill, or after the last one."""
+        away = min((moment - begin for begin, _ in self.faults), key=abs, default=0)
+        return f"acknowledged {away:+.4f} s from a kill"
+
     def audit(self):
         """(counts, {fault: examples})."""
         found = collections.defaultdict(list)
         counts = collections.Counter(entry.result for entry in self.entries.values())
         for entry in self.entries.values():
             if entry.result == "acked":
-                missing = [r for r in entry.recipients if not self.done(r)]
+                missing = [(r, self.near(entry.time)) for r in entry.recipients if not self.done(r)]
                 found["partial" if 0 < len(missing) < len(entry.recipients) else "lost"] += missing
                 counts["promised"] += len(entry.recipients)
             elif entry.result == "refused":
@@ -104,5 +109,5 @@ class Books:
             elif ends[0] == "delivered" and recipient not in self.receipts:
                 found["misjudged"].append((recipient, "delivered, but nobody has it"))
         found["unrecorded"] += [(r, "received, but never accepted") for r in self.receipts if r not in self.accepted]
-        found["unrecorded"] += [(r, "acknowledged, but never accepted") for e in self.entries.values()
+        found["unrecorded"] += [(r, "acknowledged, but never accepted", self.near(e.time)) for e in self.entries.values()
                                 if e.result == "acked" for r in e.recipients if r not in self.accepted]

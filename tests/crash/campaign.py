@@ -86,6 +86,7 @@ class Campaign:
     def kill(self, since=None):
         begin = since or time.monotonic()
         if self.disk:
+            self.node.process.freeze()  # A machine without power says nothing, whatever its last sync came to.
             self.disk.cut_power()
         self.node.kill()
         self.faults.append((begin, time.monotonic()))

@@ -51,6 +51,16 @@ class Process:
     def signal(self, number):
         os.kill(self.pid, number)
 
+    def freeze(self):
+        """SIGSTOP, until no thread runs the program's code; what a thread does in the kernel goes on."""
+        self.signal(signal.SIGSTOP)
+
+        def still():
+            states = [task.read_text().rpartition(")")[2].split()[0]
+                      for task in pathlib.Path(f"/proc/{self.pid}/task").glob("*/stat")]
+            return all(state in "TtDZX" for state in states)
+        wait_for(still, what="every thread to stop")
+
     def stop(self, timeout=40):
         """SIGTERM, then the exit code."""
         if self.running():
