@@ -1,5 +1,6 @@
 #include "lib/base/log.h"
 
+#include <algorithm>
 #include <atomic>
 #include <optional>
 
@@ -39,12 +40,22 @@ absl::string_view Name(Level level) {
 // C0, DEL and C1 controls drive terminals; the two separators end lines for some readers of JSON.
 bool IsPrintable(char32_t c) { return c >= 0x20 && (c < 0x7F || c >= 0xA0) && c != 0x2028 && c != 0x2029; }
 
+// Most text is nothing but this.
+std::size_t PlainPrefix(absl::string_view text) {
+  const auto special = [](unsigned char c) { return c < 0x20 || c >= 0x7F || c == '"' || c == '\\'; };
+  return static_cast<std::size_t>(std::find_if(text.begin(), text.end(), special) - text.begin());
+}
+
 }  // namespace
 
 std::string EscapeJson(absl::string_view text) {
   std::string out;
   out.reserve(text.size() + 8);
   while (!text.empty()) {
+    const std::size_t plain = PlainPrefix(text);
+    out.append(text.data(), plain);
+    text.remove_prefix(plain);
+    if (text.empty()) break;
     const absl::string_view before = text;
     const std::optional<char32_t> character = TakeUtf8(text);
     const absl::string_view bytes = before.substr(0, before.size() - text.size());
