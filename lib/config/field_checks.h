@@ -20,8 +20,8 @@ std::string SplitHostPort(absl::string_view text, HostPort* out);
 
 // "IP:PORT" that can be listened on; port 0 lets the kernel choose.
 std::string CheckListenAddress(absl::string_view text);
-// The same, on loopback only.
-std::string CheckLoopbackAddress(absl::string_view text);
+// "HOST:PORT" whose host is this machine's own loopback: an address of it, or "localhost".
+bool IsLoopbackAddress(absl::string_view text);
 // "IP:PORT" of a server.
 std::string CheckServerAddress(absl::string_view text);
 // "NAME:PORT" or "IP:PORT" of a server.

@@ -40,6 +40,7 @@ class Validator {
   absl::Status Retry() const;
   absl::Status Shards() const;
   absl::Status OwnShard() const;
+  absl::Status Tls() const;
   absl::Status Delivery() const;
 
   // `wrong` is empty, or the message.
@@ -64,6 +65,7 @@ absl::Status Validator::Run() const {
   RETURN_IF_ERROR(Retry());
   RETURN_IF_ERROR(Shards());
   RETURN_IF_ERROR(OwnShard());
+  RETURN_IF_ERROR(Tls());
   return Delivery();
 }
 
@@ -116,7 +118,7 @@ absl::Status Validator::Listeners() const {
   };
   const v1::Listeners& all = config_.listeners();
   RETURN_IF_ERROR(check(all.grpc(), "grpc", CheckListenAddress));
-  RETURN_IF_ERROR(check(all.internal(), "internal", CheckLoopbackAddress));
+  RETURN_IF_ERROR(check(all.internal(), "internal", CheckListenAddress));
   RETURN_IF_ERROR(check(all.smtp(), "smtp", CheckListenAddress));
   return check(all.http(), "http", CheckListenAddress);
 }
@@ -281,6 +283,34 @@ absl::Status Validator::OwnShard() const {
     if (shard.name() == name) return absl::OkStatus();
   }
   return source_.Error("queue.name", absl::StrCat(name, " is not in queue.shards: write one of ", ShardNames()));
+}
+
+// Mail between the services never crosses a network in the clear, nor is it taken from whoever asks.
+absl::Status Validator::Tls() const {
+  const v1::InternalTls& tls = config_.queue().tls();
+  if (config_.queue().has_tls()) {
+    constexpr char kMissing[] = "is missing: write the path of a PEM file, or remove queue.tls";
+    if (tls.ca().empty()) return source_.Error("queue.tls.ca", kMissing);
+    if (tls.certificate().empty()) return source_.Error("queue.tls.certificate", kMissing);
+    if (tls.key().empty()) return source_.Error("queue.tls.key", kMissing);
+    return tls.server_name().empty() ? absl::OkStatus() : Check("queue.tls.server_name", CheckFqdn(tls.server_name()));
+  }
+  const auto check = [this](const std::string& path, const std::string& address) -> absl::Status {
+    if (IsLoopbackAddress(address)) return absl::OkStatus();
+    return source_.Error(path, absl::StrCat("\"", address,
+                                            "\" is not on loopback, and queue.tls is not set: write "
+                                            "queue: {tls: {ca: FILE, certificate: FILE, key: FILE}}, or an address "
+                                            "on 127.0.0.1 or [::1]"));
+  };
+  for (int i = 0; i < config_.listeners().internal_size(); ++i) {
+    RETURN_IF_ERROR(
+        check(absl::StrCat("listeners.internal[", i, "].address"), config_.listeners().internal(i).address()));
+  }
+  // Who is all roles in one has no use for the addresses.
+  for (int i = 0; role_ != Role::kAll && i < config_.queue().shards_size(); ++i) {
+    RETURN_IF_ERROR(check(absl::StrCat("queue.shards[", i, "].address"), config_.queue().shards(i).address()));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Validator::Delivery() const {

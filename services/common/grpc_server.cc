@@ -11,7 +11,6 @@
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/resource_quota.h"
-#include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server_builder.h"
 #include "grpcpp/support/server_interceptor.h"
 
@@ -66,9 +65,10 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOp
                                                               const std::vector<grpc::Service*>& services) {
   EnablePlugins();
   grpc::ServerBuilder builder;
+  const auto credentials = options.credentials != nullptr ? options.credentials : grpc::InsecureServerCredentials();
   std::vector<int> ports(options.addresses.size(), 0);
   for (std::size_t i = 0; i < options.addresses.size(); ++i) {
-    builder.AddListeningPort(options.addresses[i], grpc::InsecureServerCredentials(), &ports[i]);
+    builder.AddListeningPort(options.addresses[i], credentials, &ports[i]);
   }
   builder.SetMaxReceiveMessageSize(static_cast<int>(options.max_message));
   builder.SetMaxSendMessageSize(static_cast<int>(options.max_message));

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server.h"
 
 namespace hikyaku {
@@ -17,6 +18,8 @@ namespace hikyaku {
 struct GrpcServerOptions {
   std::vector<std::string> addresses;  // "host:port"; port 0 takes a free one.
   std::size_t max_message = 0;         // Bytes of the largest message that may be received or sent.
+  // Who may connect; none: everyone, in the clear.
+  std::shared_ptr<grpc::ServerCredentials> credentials;
   // Bytes of what gRPC itself may hold for all its connections: it buffers a message whole before a service sees it.
   // Raised to MemoryFloor. It is a mark, not a wall: gRPC reads what has come, and then ends streams, of its own
   // choice, with RESOURCE_EXHAUSTED or UNAVAILABLE, and takes no connections, until it is below. What a service makes

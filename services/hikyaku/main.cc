@@ -61,6 +61,7 @@ int Main(int argc, char** argv) {
   AddTrace(&app, &commands);
   AddQueue(&app, &commands);
   AddConfig(&app, &commands);
+  AddHealth(&app, &commands);
   AddSink(&app, &commands);
   try {
     app.parse(argc, argv);

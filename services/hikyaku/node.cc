@@ -50,9 +50,10 @@ absl::Status Node::StartRoles(const v1::Config& config, config::Role role, Clock
 
 std::vector<queue::Shard*> Node::ConnectShards(const v1::Config& config) {
   if (queue_ != nullptr) return {&queue_->shard()};
+  tls_ = std::make_unique<InternalTls>(config);
   for (const v1::Shard& shard : config.queue().shards()) {
-    remote_shards_.push_back(
-        std::make_unique<queue::RemoteShard>(shard.name(), shard.address(), config.limits().message_size().bytes()));
+    remote_shards_.push_back(std::make_unique<queue::RemoteShard>(shard.name(), shard.address(), *tls_,
+                                                                  config.limits().message_size().bytes()));
   }
   std::vector<queue::Shard*> shards;
   for (const auto& shard : remote_shards_) shards.push_back(shard.get());

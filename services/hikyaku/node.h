@@ -15,6 +15,7 @@
 #include "lib/config/role.h"
 #include "lib/net/io_pool.h"
 #include "lib/queue/shard.h"
+#include "services/common/internal_tls.h"
 #include "services/delivery/delivery_role.h"
 #include "services/http/http_server.h"
 #include "services/queue/queue_role.h"
@@ -57,6 +58,7 @@ class Node {
   std::unique_ptr<net::IoPool> pool_;
   std::vector<std::unique_ptr<http::HttpServer>> http_;
   std::unique_ptr<queue::QueueRole> queue_;
+  std::unique_ptr<InternalTls> tls_;
   std::vector<std::unique_ptr<queue::Shard>> remote_shards_;
   std::unique_ptr<delivery::DeliveryRole> delivery_;
   std::unique_ptr<submission::SubmissionRole> submission_;

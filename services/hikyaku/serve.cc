@@ -14,6 +14,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "grpc/support/log.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/config/effective.h"
@@ -64,6 +65,12 @@ log::Level LevelFrom(v1::Log::Level level) {
   }
 }
 
+// gRPC's own complaints (a handshake that failed, say) as lines of our log.
+void TakeGrpcLog() {
+  gpr_set_log_function(
+      [](gpr_log_func_args* line) { log::Warn("grpc", {{"what", line->message}, {"where", line->file}}); });
+}
+
 int Complain(const absl::Status& status, int code) {
   std::fprintf(stderr, "hikyaku: %s\n", std::string(status.message()).c_str());
   return code;
@@ -103,10 +110,14 @@ int Serve(const ServeFlags& flags) {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   RaiseDescriptorLimit();
   BoundMalloc();
+  TakeGrpcLog();
 
   const auto loaded = config::LoadEffectiveConfig(flags.config_path, flags.role);
   if (!loaded.ok()) return Complain(loaded.status(), kWrongUse);
   if (absl::Status status = config::CheckDataDir(loaded->config, flags.role, loaded->source); !status.ok()) {
+    return Complain(status, kWrongUse);
+  }
+  if (absl::Status status = config::CheckTlsFiles(loaded->config, flags.role, loaded->source); !status.ok()) {
     return Complain(status, kWrongUse);
   }
   if (absl::Status status = CheckListeners(loaded->config, flags.role, loaded->source); !status.ok()) {

@@ -39,8 +39,9 @@ Options OptionsFrom(const v1::Config& config) {
   return options;
 }
 
-GrpcServerOptions DoorFrom(const v1::Config& config) {
+GrpcServerOptions DoorFrom(const v1::Config& config, const InternalTls& tls) {
   GrpcServerOptions options;
+  options.credentials = tls.Server();
   for (const v1::GrpcListener& listener : config.listeners().internal())
     options.addresses.push_back(listener.address());
   options.max_message = config.limits().message_size().bytes() + kEnvelopeRoom;
@@ -57,7 +58,8 @@ absl::StatusOr<std::unique_ptr<QueueRole>> QueueRole::Start(const v1::Config& co
   ASSIGN_OR_RETURN(role->shard_, LocalShard::Open(OptionsFrom(config), clock));
   if (!with_door) return role;
   role->service_ = std::make_unique<QueueService>(*role->shard_);
-  ASSIGN_OR_RETURN(role->server_, GrpcServer::Start(DoorFrom(config), {role->service_.get()}));
+  role->tls_ = std::make_unique<InternalTls>(config);
+  ASSIGN_OR_RETURN(role->server_, GrpcServer::Start(DoorFrom(config, *role->tls_), {role->service_.get()}));
   return role;
 }
 

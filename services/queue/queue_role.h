@@ -11,6 +11,7 @@
 #include "lib/base/clock.h"
 #include "lib/queue/local_shard.h"
 #include "services/common/grpc_server.h"
+#include "services/common/internal_tls.h"
 #include "services/queue/queue_service.h"
 
 namespace hikyaku::queue {
@@ -40,6 +41,7 @@ class QueueRole {
 
   std::unique_ptr<LocalShard> shard_;
   std::unique_ptr<QueueService> service_;
+  std::unique_ptr<InternalTls> tls_;
   std::unique_ptr<GrpcServer> server_;
 };
 

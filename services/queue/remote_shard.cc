@@ -6,7 +6,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "grpcpp/create_channel.h"
-#include "grpcpp/security/credentials.h"
 #include "grpcpp/support/channel_arguments.h"
 #include "services/common/grpc_status.h"
 #include "services/queue/queue_service.h"
@@ -17,15 +16,22 @@ namespace hikyaku::queue {
 namespace {
 
 // A broken shard is dialled again at this pace at the least and the most, so that its return is seen soon.
-constexpr int kMinReconnectMillis = 100;
+constexpr int kFirstReconnectMillis = 100;
 constexpr int kMaxReconnectMillis = 2'000;
+// How long one try may take: a TLS handshake with a busy machine takes a while. (gRPC's name for it misleads.)
+constexpr int kConnectMillis = 3'000;
 // A silent peer is asked for a sign of life, so that a machine that vanished is noticed.
 constexpr int kKeepaliveMillis = 10'000;
 
-grpc::ChannelArguments Arguments(std::size_t max_message) {
+// A shard that came back elsewhere is found as soon: gRPC's own default is half a minute.
+constexpr int kDnsPauseMillis = 1'000;
+
+grpc::ChannelArguments Arguments(const std::string& server_name, std::size_t max_message) {
   grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kMinReconnectMillis);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kMinReconnectMillis);
+  if (!server_name.empty()) arguments.SetSslTargetNameOverride(server_name);
+  arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, kDnsPauseMillis);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstReconnectMillis);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectMillis);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxReconnectMillis);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMillis);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
@@ -81,9 +87,9 @@ absl::Status WriteStatus(const grpc::Status& status, const grpc::ClientContext& 
 
 }  // namespace
 
-RemoteShard::RemoteShard(std::string name, const std::string& address, std::size_t max_message)
+RemoteShard::RemoteShard(std::string name, const std::string& address, const InternalTls& tls, std::size_t max_message)
     : name_(std::move(name)),
-      channel_(grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), Arguments(max_message))),
+      channel_(grpc::CreateCustomChannel(address, tls.Client(), Arguments(tls.server_name(), max_message))),
       stub_(internal::v1::QueueService::NewStub(channel_)) {
   channel_->GetState(/*try_to_connect=*/true);
 }

@@ -12,6 +12,7 @@
 #include "hikyaku/internal/v1/queue.grpc.pb.h"
 #include "lib/queue/shard.h"
 #include "services/common/gate.h"
+#include "services/common/internal_tls.h"
 
 namespace hikyaku::queue {
 
@@ -22,7 +23,7 @@ class RemoteShard final : public Shard {
   static constexpr absl::Duration kReadLimit = absl::Seconds(10);
 
   // `address` as in queue.shards; `max_message` bytes bound what may be sent and received.
-  RemoteShard(std::string name, const std::string& address, std::size_t max_message);
+  RemoteShard(std::string name, const std::string& address, const InternalTls& tls, std::size_t max_message);
   ~RemoteShard() override;
 
   absl::string_view name() const override { return name_; }

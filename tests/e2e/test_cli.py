@@ -19,7 +19,7 @@ SERVER = "127.0.0.1:7025"
 ID = r"[0-9a-hjkmnp-tv-z]{26}"
 COMMANDS = [["serve"], ["send"], ["trace"], ["queue"], ["queue", "list"], ["queue", "show"], ["queue", "check"],
             ["queue", "flush"], ["queue", "suspend"], ["queue", "resume"], ["queue", "purge"], ["config"],
-            ["config", "check"], ["config", "print"], ["sink"]]
+            ["config", "check"], ["config", "print"], ["health"], ["sink"]]
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def one_line(result, code, *words):
 
 def test_help_of_the_program():
     out = ok("--help")
-    for command in ("serve", "send", "trace", "queue", "config", "sink"):
+    for command in ("serve", "send", "trace", "queue", "config", "health", "sink"):
         assert re.search(rf"^  {command}\s+\S", out, re.M), command
     assert "Examples:" in out and "Exit codes" in out
 

@@ -133,11 +133,12 @@ class Node:
 
 
 class Cluster:
-    """Submission, delivery and two shards, a process each."""
+    """Submission, delivery and two shards, a process each. `listed`: what queue.shards says, where it is not loopback;
+    what the shards listen on is then the matter of whoever makes them."""
 
-    def __init__(self, folder, config=None, shards=("q0", "q1")):
+    def __init__(self, folder, config=None, shards=("q0", "q1"), listed=None):
         self.shards = {}
-        listed = [{"name": name, "address": f"127.0.0.1:{7100 + i}"} for i, name in enumerate(shards)]
+        listed = listed or [{"name": name, "address": f"127.0.0.1:{7100 + i}"} for i, name in enumerate(shards)]
         shared = merged({"queue": {"shards": listed}}, config)
         for i, name in enumerate(shards):
             self.shards[name] = Node(folder, merged(shared, {
