@@ -7,7 +7,6 @@
 #define HIKYAKU_LIB_DELIVERY_CONNECTION_H_
 
 #include <array>
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -18,6 +17,7 @@
 #include "lib/net/asio.h"
 #include "lib/net/endpoint.h"
 #include "lib/net/stream.h"
+#include "lib/net/timer.h"
 #include "lib/smtp/client_session.h"
 #include "lib/smtp/client_timeouts.h"
 
@@ -104,7 +104,7 @@ class Connection {
   std::unique_ptr<net::Stream> stream_;
   const smtp::ClientTimeouts& timeouts_;
   smtp::ClientSession session_;
-  std::optional<std::chrono::steady_clock::time_point> reply_due_;  // When the reply that is awaited is late.
+  std::optional<net::TimePoint> reply_due_;  // When the reply that is awaited is late.
   absl::StatusCode lost_ = absl::StatusCode::kOk;
   std::array<char, 2048> buffer_;
 };

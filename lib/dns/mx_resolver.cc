@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "lib/base/random.h"
 #include "lib/base/status_macros.h"
+#include "lib/net/limit.h"
 
 namespace hikyaku::dns {
 namespace {
@@ -51,9 +51,9 @@ std::vector<IpAddress> OrderAddresses(const std::vector<IpAddress>& addresses) {
 }  // namespace
 
 awaitable<absl::StatusOr<MxAnswer>> MxResolver::Resolve(std::string domain, absl::Duration limit) {
-  const absl::Time deadline = absl::Now() + limit;
+  const net::TimePoint deadline = net::SteadyAfter(limit);
   CO_ASSIGN_OR_RETURN(MxAnswers found, co_await resolver_.ResolveMx(domain, limit));
-  if (found.records.empty()) co_return co_await ResolveImplicit(std::move(domain), deadline - absl::Now());
+  if (found.records.empty()) co_return co_await ResolveImplicit(std::move(domain), net::LeftUntil(deadline));
   MxAnswer answer;
   answer.expires = found.expires;
   answer.authenticated = found.authenticated;

@@ -4,7 +4,6 @@
 #define HIKYAKU_LIB_NET_DEADLINE_H_
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -28,7 +27,7 @@ awaitable<Result> WithoutThrow(awaitable<Result> work) {
 template <typename Result>
 awaitable<Result> WithDeadline(absl::Duration limit, awaitable<Result> work) {
   using namespace asio::experimental::awaitable_operators;
-  asio::steady_timer timer(co_await asio::this_coro::executor, SteadyAfter(limit));
+  Timer timer(co_await asio::this_coro::executor, SteadyAfter(limit));
   auto first = co_await (WithoutThrow(std::move(work)) || timer.async_wait(kNoThrow));
   if (first.index() == 0) co_return std::get<0>(std::move(first));
   if (std::get<0>(std::get<1>(first))) co_return absl::CancelledError("the caller was cancelled");

@@ -4,10 +4,10 @@
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <string>
 
 #include "lib/base/check.h"
+#include "lib/net/timer.h"
 
 namespace hikyaku::net {
 
@@ -16,7 +16,7 @@ struct IoPool::Worker {
   asio::io_context context{1};
   asio::executor_work_guard<asio::io_context::executor_type> work = asio::make_work_guard(context);
   // Makes Asio open the context's own descriptors (epoll, eventfd) now: later, when none is left, it would throw.
-  asio::steady_timer reactor{context};
+  Timer reactor{context};
   std::thread thread;
 };
 
@@ -26,20 +26,23 @@ IoPool::IoPool(std::size_t threads) {
     auto worker = std::make_unique<Worker>();
     worker->thread = std::thread([context = &worker->context] { context->run(); });
     pthread_setname_np(worker->thread.native_handle(), ("io-" + std::to_string(i)).c_str());
+    executors_.push_back(worker->context.get_executor());
     workers_.push_back(std::move(worker));
   }
 }
+
+IoPool::IoPool(Executor caller) : executors_{std::move(caller)} {}
 
 IoPool::~IoPool() {
   Stop();
   Join();
 }
 
-Executor IoPool::Next() { return At(next_.fetch_add(1, std::memory_order_relaxed) % workers_.size()); }
+Executor IoPool::Next() { return At(next_.fetch_add(1, std::memory_order_relaxed) % size()); }
 
 Executor IoPool::At(std::size_t index) {
-  HIKYAKU_CHECK(index < workers_.size());
-  return workers_[index]->context.get_executor();
+  HIKYAKU_CHECK(index < size());
+  return executors_[index];
 }
 
 void IoPool::Stop() {

@@ -20,6 +20,9 @@ class IoPool {
   // Starts `threads` (at least 1) threads.
   explicit IoPool(std::size_t threads);
 
+  // A pool of one thread that is the caller's own: the caller runs what stands behind `caller`, and ends it.
+  explicit IoPool(Executor caller);
+
   // Stop and Join.
   ~IoPool();
 
@@ -32,7 +35,7 @@ class IoPool {
   // The executor of thread `index` < size().
   Executor At(std::size_t index);
 
-  std::size_t size() const { return workers_.size(); }
+  std::size_t size() const { return executors_.size(); }
 
   // Ends the threads at once; what waits on them never goes on. Task groups are closed and awaited before this.
   void Stop();
@@ -44,6 +47,7 @@ class IoPool {
   struct Worker;
 
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<Executor> executors_;  // One a thread.
   std::atomic<std::size_t> next_{0};
 };
 

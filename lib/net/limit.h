@@ -1,4 +1,4 @@
-// Limits as points of the steady clock, as Asio's timers take them.
+// Limits as points of the steady clock, as timers take them.
 #ifndef HIKYAKU_LIB_NET_LIMIT_H_
 #define HIKYAKU_LIB_NET_LIMIT_H_
 
@@ -6,21 +6,20 @@
 #include <chrono>
 
 #include "absl/time/time.h"
+#include "lib/net/timer.h"
 
 namespace hikyaku::net {
 
 // The most that a limit can be: keeps time points far from overflow, and is longer than any wait of ours.
 inline constexpr absl::Duration kLongestLimit = absl::Hours(24 * 365);
 
-inline std::chrono::steady_clock::time_point SteadyAfter(absl::Duration limit) {
+inline TimePoint SteadyAfter(absl::Duration limit) {
   const absl::Duration bounded = std::clamp(limit, absl::ZeroDuration(), kLongestLimit);
-  return std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(bounded);
+  return SteadyClock::now() + absl::ToChronoNanoseconds(bounded);
 }
 
 // What is left until `deadline`; negative when it has passed.
-inline absl::Duration LeftUntil(std::chrono::steady_clock::time_point deadline) {
-  return absl::FromChrono(deadline - std::chrono::steady_clock::now());
-}
+inline absl::Duration LeftUntil(TimePoint deadline) { return absl::FromChrono(deadline - SteadyClock::now()); }
 
 }  // namespace hikyaku::net
 

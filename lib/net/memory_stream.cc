@@ -1,7 +1,6 @@
 #include "lib/net/memory_stream.h"
 
 #include <algorithm>
-#include <boost/asio/steady_timer.hpp>
 #include <optional>
 #include <string>
 
@@ -23,8 +22,8 @@ struct MemoryStream::Pipe {
 
   std::string bytes;    // Written and not yet read; at most kWindow.
   bool closed = false;  // By either end.
-  asio::steady_timer readable;
-  asio::steady_timer writable;
+  Timer readable;
+  Timer writable;
 };
 
 struct MemoryStream::Fault {
@@ -34,10 +33,8 @@ struct MemoryStream::Fault {
 
 namespace {
 
-using TimePoint = std::chrono::steady_clock::time_point;
-
 // Sleeps until the other end cancels `changed`. Not ok when the limit passed or the task was cancelled.
-awaitable<absl::Status> WaitForChange(asio::steady_timer& changed, TimePoint deadline) {
+awaitable<absl::Status> WaitForChange(Timer& changed, TimePoint deadline) {
   const auto task = co_await asio::this_coro::cancellation_state;
   if (task.cancelled() != asio::cancellation_type::none) co_return absl::CancelledError("the task was cancelled");
   changed.expires_at(deadline);

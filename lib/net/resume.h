@@ -17,7 +17,6 @@
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -91,14 +90,14 @@ struct TimedWait {
 
   std::atomic<bool> over{false};
   absl::AnyInvocable<void(absl::StatusOr<T>)> handler;
-  std::unique_ptr<asio::steady_timer> timer;
+  std::unique_ptr<Timer> timer;
   asio::cancellation_slot slot;
 };
 
 // Starts the timer and listens to the cancellation of `wait`, whose handler is set. Gives what answers it.
 template <typename T>
 Resume<absl::StatusOr<T>> Begin(std::shared_ptr<TimedWait<T>> wait, const Executor& executor, absl::Duration limit) {
-  wait->timer = std::make_unique<asio::steady_timer>(executor, SteadyAfter(limit));
+  wait->timer = std::make_unique<Timer>(executor, SteadyAfter(limit));
   wait->timer->async_wait([wait, limit](boost::system::error_code error) {
     if (!error) wait->Finish(absl::DeadlineExceededError(absl::StrCat("no answer in ", absl::FormatDuration(limit))));
   });

@@ -1,7 +1,5 @@
 #include "lib/net/sleep.h"
 
-#include <boost/asio/steady_timer.hpp>
-
 #include "lib/net/limit.h"
 
 namespace hikyaku::net {
@@ -9,7 +7,7 @@ namespace hikyaku::net {
 awaitable<absl::Status> Sleep(absl::Duration duration) {
   const auto state = co_await asio::this_coro::cancellation_state;
   if (state.cancelled() == asio::cancellation_type::none) {
-    asio::steady_timer timer(co_await asio::this_coro::executor, SteadyAfter(duration));
+    Timer timer(co_await asio::this_coro::executor, SteadyAfter(duration));
     const auto [error] = co_await timer.async_wait(kNoThrow);
     if (!error) co_return absl::OkStatus();
   }

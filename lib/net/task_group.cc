@@ -8,12 +8,13 @@
 #include <boost/asio/post.hpp>
 #include <boost/system/system_error.hpp>
 #include <exception>
+#include <list>
+#include <optional>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/synchronization/mutex.h"
 #include "lib/base/check.h"
 #include "lib/base/log.h"
@@ -24,7 +25,7 @@ namespace hikyaku::net {
 struct TaskGroup::State {
   absl::Mutex mutex;
   bool closed ABSL_GUARDED_BY(mutex) = false;
-  absl::flat_hash_set<Task*> tasks ABSL_GUARDED_BY(mutex);
+  std::list<Task*> tasks ABSL_GUARDED_BY(mutex);  // In the order of their start.
   std::vector<Resume<std::monostate>> joiners ABSL_GUARDED_BY(mutex);
 };
 
@@ -37,7 +38,7 @@ struct TaskGroup::Task : std::enable_shared_from_this<Task> {
     std::vector<Resume<std::monostate>> joiners;
     {
       absl::MutexLock lock(&state->mutex);
-      state->tasks.erase(this);
+      if (place) state->tasks.erase(*place);
       if (state->tasks.empty()) joiners.swap(state->joiners);
     }
     for (const auto& joiner : joiners) joiner({});
@@ -47,6 +48,7 @@ struct TaskGroup::Task : std::enable_shared_from_this<Task> {
   const Executor executor;
   asio::cancellation_signal signal;  // Touched on `executor` only.
   std::atomic<bool> cancelled{false};
+  std::optional<std::list<Task*>::iterator> place;  // Guarded by the state's mutex.
 };
 
 namespace {
@@ -83,7 +85,7 @@ bool TaskGroup::Spawn(Executor executor, awaitable<void> task) {
   {
     absl::MutexLock lock(&state_->mutex);
     if (!state_->closed)
-      state_->tasks.insert(entry.get());
+      entry->place = state_->tasks.insert(state_->tasks.end(), entry.get());
     else
       entry->cancelled = true;
   }

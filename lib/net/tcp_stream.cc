@@ -4,7 +4,6 @@
 #include "lib/net/tcp_stream.h"
 
 #include <array>
-#include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <utility>
 
@@ -17,7 +16,6 @@ namespace {
 
 using asio::ip::tcp;
 using boost::system::error_code;
-using TimePoint = std::chrono::steady_clock::time_point;
 
 constexpr TimePoint kNever = TimePoint::max();
 
@@ -91,7 +89,7 @@ struct Core : std::enable_shared_from_this<Core> {
 
   void OnTimer() {
     armed = kNever;
-    const TimePoint now = std::chrono::steady_clock::now();
+    const TimePoint now = SteadyClock::now();
     for (Wait* wait : {&read, &write}) wait->expired = wait->deadline <= now;
     if (read.expired || write.expired) {
       read.expired = write.expired = true;
@@ -110,7 +108,7 @@ struct Core : std::enable_shared_from_this<Core> {
   }
 
   tcp::socket socket;
-  asio::steady_timer timer;
+  Timer timer;
   TimePoint armed = kNever;  // When the timer fires.
   Wait read;
   Wait write;
