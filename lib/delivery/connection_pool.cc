@@ -1,5 +1,7 @@
 #include "lib/delivery/connection_pool.h"
 
+#include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "lib/net/sleep.h"
@@ -50,12 +52,13 @@ awaitable<void> ConnectionPool::Sweep() {
   idle_ = 0;
 }
 
-// Ends what has been idle since `since` or longer.
+// Ends what has been idle since `since` or longer, the oldest first.
 void ConnectionPool::Expire(absl::Time since) {
+  std::vector<std::unique_ptr<Connection>> ended;
   for (auto entry = connections_.begin(); entry != connections_.end();) {
     auto& idle = entry->second;
     std::size_t old = 0;
-    while (old < idle.size() && idle[old]->idle_since <= since) SayQuit(std::move(idle[old++]));
+    while (old < idle.size() && idle[old]->idle_since <= since) ended.push_back(std::move(idle[old++]));
     idle.erase(idle.begin(), idle.begin() + static_cast<std::ptrdiff_t>(old));
     idle_ -= old;
     if (idle.empty()) {
@@ -64,6 +67,10 @@ void ConnectionPool::Expire(absl::Time since) {
       ++entry;
     }
   }
+  std::sort(ended.begin(), ended.end(), [](const auto& a, const auto& b) {
+    return std::tie(a->idle_since, a->remote()) < std::tie(b->idle_since, b->remote());
+  });
+  for (auto& connection : ended) SayQuit(std::move(connection));
 }
 
 void ConnectionPool::SayQuit(std::unique_ptr<Connection> connection) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lib/base/log.h"
+#include "lib/net/limit.h"
 
 namespace hikyaku::delivery {
 namespace {
@@ -25,9 +26,8 @@ bool HeldLease::Withdraw() {
   return state_.compare_exchange_strong(expected, State::kOver);
 }
 
-std::shared_ptr<LeaseSession> LeaseSession::Open(queue::Shard& shard, std::string worker, Clock& clock,
-                                                 OnHeld on_held) {
-  std::shared_ptr<LeaseSession> session(new LeaseSession(clock, std::move(on_held)));
+std::shared_ptr<LeaseSession> LeaseSession::Open(queue::Shard& shard, std::string worker, OnHeld on_held) {
+  std::shared_ptr<LeaseSession> session(new LeaseSession(std::move(on_held)));
   session->stream_ = shard.OpenLeases(std::move(worker), session.get());
   return session;
 }
@@ -60,7 +60,7 @@ absl::Duration LeaseSession::RenewEvery() const {
 bool LeaseSession::fresh() const {
   const absl::Duration lease_time = stream_->lease_time();
   absl::MutexLock lock(&mutex_);
-  return lease_time <= absl::ZeroDuration() || clock_.Now() - spoke_ < lease_time;
+  return lease_time <= absl::ZeroDuration() || -net::LeftUntil(spoke_) < lease_time;
 }
 
 void LeaseSession::Speak() {
@@ -69,7 +69,7 @@ void LeaseSession::Speak() {
   if (!in_time) {
     for (const auto& [id, held] : held_) held->Lose();
   }
-  spoke_ = clock_.Now();
+  spoke_ = net::SteadyClock::now();
 }
 
 void LeaseSession::Grant(std::uint32_t leases) {
@@ -119,6 +119,7 @@ void LeaseSession::GiveBackUnbegun() {
       if (held->Withdraw()) back.push_back(id);
     }
   }
+  std::sort(back.begin(), back.end());
   for (const std::uint64_t id : back) {
     if (Remove(id) != nullptr) stream_->GiveBack(id);
   }
@@ -152,7 +153,7 @@ void LeaseSession::OnLease(queue::Lease lease) {
   {
     absl::MutexLock lock(&mutex_);
     if (ended_.load()) return;
-    if (held_.empty()) spoke_ = clock_.Now();
+    if (held_.empty()) spoke_ = net::SteadyClock::now();
     held_[id] = held;
   }
   on_held_(std::move(held));

@@ -22,10 +22,10 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "lib/base/clock.h"
 #include "lib/delivery/connection.h"
 #include "lib/net/asio.h"
 #include "lib/net/resume.h"
+#include "lib/net/timer.h"
 #include "lib/queue/shard.h"
 
 namespace hikyaku::delivery {
@@ -65,8 +65,8 @@ class LeaseSession : public queue::LeaseListener, public std::enable_shared_from
   // Called for each lease on the shard's thread; starts its attempt elsewhere.
   using OnHeld = std::function<void(std::shared_ptr<HeldLease>)>;
 
-  // Opens the stream; nothing comes before Grant. `clock` outlives the session.
-  static std::shared_ptr<LeaseSession> Open(queue::Shard& shard, std::string worker, Clock& clock, OnHeld on_held);
+  // Opens the stream; nothing comes before Grant.
+  static std::shared_ptr<LeaseSession> Open(queue::Shard& shard, std::string worker, OnHeld on_held);
 
   ~LeaseSession() override;
 
@@ -104,7 +104,7 @@ class LeaseSession : public queue::LeaseListener, public std::enable_shared_from
  private:
   using Wake = net::Resume<absl::StatusOr<bool>>;
 
-  LeaseSession(Clock& clock, OnHeld on_held) : clock_(clock), on_held_(std::move(on_held)), spoke_(clock.Now()) {}
+  explicit LeaseSession(OnHeld on_held) : on_held_(std::move(on_held)), spoke_(net::SteadyClock::now()) {}
 
   using Leases = absl::flat_hash_map<std::uint64_t, std::shared_ptr<HeldLease>>;
 
@@ -116,13 +116,13 @@ class LeaseSession : public queue::LeaseListener, public std::enable_shared_from
   bool HoldsAny() const;
   absl::Duration RenewEvery() const;
 
-  Clock& clock_;
   const OnHeld on_held_;
   std::unique_ptr<queue::LeaseStream> stream_;  // Set once, before the first grant.
   std::atomic<bool> ended_{false};
 
   mutable absl::Mutex mutex_;
-  absl::Time spoke_ ABSL_GUARDED_BY(mutex_);        // Our last word, or the first lease after we had none.
+  // Our last word, or the first lease after we had none; not by the wall clock, whose jumps would make a lease longer.
+  net::TimePoint spoke_ ABSL_GUARDED_BY(mutex_);
   Leases held_ ABSL_GUARDED_BY(mutex_);             // Until their verdict is recorded.
   std::vector<Wake> wake_ ABSL_GUARDED_BY(mutex_);  // At most one.
 };

@@ -12,6 +12,7 @@
 #include "lib/delivery/lease_session.h"
 #include "lib/delivery/verdict.h"
 #include "lib/metrics/metrics.h"
+#include "lib/net/limit.h"
 #include "lib/net/sleep.h"
 #include "lib/net/task_group.h"
 
@@ -39,6 +40,8 @@ class Worker::Impl {
 
   void Update(Network network);
   bool Stop(absl::Duration patience);
+  void Cancel();
+  bool ended() const { return attempts_.size() == 0 && control_.size() == 0; }
   std::size_t in_flight() const { return attempts_.size(); }
   std::size_t connected_shards() const;
 
@@ -124,12 +127,12 @@ std::uint32_t Worker::Impl::CreditsPerShard() const {
 awaitable<void> Worker::Impl::KeepStream(Link& link) {
   absl::Duration pause = options_.reopen_min;
   while (!stopping_.load()) {
-    const absl::Time opened = clock_.Now();
+    const net::TimePoint opened = net::SteadyClock::now();
     const std::shared_ptr<LeaseSession> session = OpenStream(link);
     const absl::Status ended = co_await session->WaitForEnd();
     if (!ended.ok()) co_return;
     session->Close();
-    if (clock_.Now() - opened > options_.reopen_max) pause = options_.reopen_min;
+    if (-net::LeftUntil(opened) > options_.reopen_max) pause = options_.reopen_min;
     const absl::Status slept = co_await net::Sleep(pause * (0.5 + RandomFraction() / 2));
     if (!slept.ok()) co_return;
     pause = std::min(pause * 2, options_.reopen_max);
@@ -137,7 +140,7 @@ awaitable<void> Worker::Impl::KeepStream(Link& link) {
 }
 
 std::shared_ptr<LeaseSession> Worker::Impl::OpenStream(Link& link) {
-  auto session = LeaseSession::Open(*link.shard, options_.name, clock_,
+  auto session = LeaseSession::Open(*link.shard, options_.name,
                                     [this](std::shared_ptr<HeldLease> held) { OnHeld(std::move(held)); });
   {
     absl::MutexLock lock(&link.mutex);
@@ -217,6 +220,12 @@ std::size_t Worker::Impl::connected_shards() const {
       std::count_if(sessions.begin(), sessions.end(), [](const auto& session) { return session->connected(); }));
 }
 
+void Worker::Impl::Cancel() {
+  stopping_ = true;
+  attempts_.Cancel();
+  control_.Cancel();
+}
+
 bool Worker::Impl::Stop(absl::Duration patience) {
   if (std::exchange(stopped_, true)) return true;
   stopping_ = true;
@@ -265,6 +274,10 @@ void Worker::UpdateRoutes(RouteTable routes, net::EgressGuard guard, std::shared
 }
 
 bool Worker::Stop(absl::Duration patience) { return impl_->Stop(patience); }
+
+void Worker::Cancel() { impl_->Cancel(); }
+
+bool Worker::ended() const { return impl_->ended(); }
 
 std::size_t Worker::in_flight() const { return impl_->in_flight(); }
 

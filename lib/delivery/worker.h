@@ -57,6 +57,11 @@ class Worker {
   // closes the streams. True if nothing had to be cancelled. Idempotent.
   bool Stop(absl::Duration patience);
 
+  // For who runs the threads of the pool himself, where Stop would wait for ever: cancels everything without a wait, as
+  // the end of a process would. Once it has ended, and its streams have, Stop does not wait either.
+  void Cancel();
+  bool ended() const;
+
   // Attempts that run now.
   std::size_t in_flight() const;
 

@@ -24,19 +24,20 @@ double Seconds(std::chrono::steady_clock::duration time) { return std::chrono::d
 }  // namespace
 
 Committer::Committer(Store& store, Gate& gate, Metrics& metrics, storage::v1::Counters counters,
-                     std::function<void(std::uint64_t)> before, std::function<void()> after)
+                     std::function<void(std::uint64_t)> before, std::function<void()> after, bool stepped)
     : store_(store),
       gate_(gate),
       metrics_(metrics),
       before_(std::move(before)),
       after_(std::move(after)),
+      stepped_(stepped),
       published_(counters),
       counters_(std::move(counters)) {}
 
 Committer::~Committer() { Stop(); }
 
 void Committer::Start() {
-  thread_ = std::thread([this] { Run(); });
+  if (!stepped_) thread_ = std::thread([this] { Run(); });
 }
 
 void Committer::Stop() {
@@ -45,6 +46,7 @@ void Committer::Stop() {
     stopping_ = true;
   }
   if (thread_.joinable()) thread_.join();
+  if (stepped_) Run();
 }
 
 void Committer::Push(std::unique_ptr<Operation> operation) {
@@ -72,17 +74,35 @@ storage::v1::Counters Committer::counters() const {
   return published_;
 }
 
+bool Committer::Waits() const {
+  absl::MutexLock lock(&mu_);
+  return !waiting_.empty() || sick_ || !doubtful_.empty();
+}
+
+void Committer::Step() {
+  if (Waits()) Turn();
+}
+
 void Committer::Run() {
-  Operations group;
-  while (Gather(group)) {
-    if (group.empty()) {
-      Repair();
-    } else {
-      Commit(std::move(group));
-    }
-    group.clear();
+  while (Turn()) {
   }
   batch_ = nullptr;  // It holds the files open.
+}
+
+// False: stopping, and nothing is left.
+bool Committer::Turn() {
+  if (!doubtful_.empty()) {
+    Reopen();
+    return true;
+  }
+  Operations group;
+  if (!Gather(group)) return false;
+  if (group.empty()) {
+    Repair();
+  } else {
+    Commit(std::move(group));
+  }
+  return true;
 }
 
 // Takes the next group; empty: the store is sick. False: stopping, and nothing is left.
@@ -155,33 +175,43 @@ void Committer::Settle(Operations group, bool on_disk) {
   after_();
 }
 
-// The write of `group` failed: closes the gate and reopens until the store says what became of it.
+// The write of `group` failed: closes the gate. The next turns reopen until the store says what became of it.
 void Committer::Break(Operations group, const absl::Status& status) {
   log::Error("commit_failed", {{"error", status}, {"operations", group.size()}});
   metrics_.commit_failures.Increment();
   gate_.Set(Gate::kStore, "store: a write failed");
-  const std::uint64_t doubtful = counters_.commit() + 1;
   batch_ = nullptr;  // It holds the old files.
   for (const auto& operation : group) operation->Doubt(absl::DeadlineExceededError("the disk failed in the middle"));
+  doubtful_ = std::move(group);
+}
 
+// One try, and the last one if we are stopping.
+void Committer::Reopen() {
+  FailWaiting();
   storage::v1::Counters found = counters_;
-  while (true) {
-    FailWaiting();
-    absl::Status healed = store_.Heal(true);
-    if (healed.ok()) healed = ReadCounters(found);
-    if (healed.ok()) break;
+  absl::Status healed = store_.Heal(true);
+  if (healed.ok()) healed = ReadCounters(found);
+  if (!healed.ok()) {
     log::Warn("store_reopen_failed", {{"error", healed}});
+    Pause();
     absl::MutexLock lock(&mu_);
-    const auto stopping = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return stopping_; };
-    if (!mu_.AwaitWithTimeout(absl::Condition(&stopping), kRepairPause)) continue;
-    break;
+    if (!stopping_) return;
   }
 
+  const std::uint64_t doubtful = counters_.commit() + 1;
   const bool on_disk = found.commit() == doubtful;
   if (on_disk) counters_ = found;
   log::Info("store_reopened", {{"commit", doubtful}, {"on_disk", on_disk}});
-  Settle(std::move(group), on_disk);
+  Settle(std::exchange(doubtful_, {}), on_disk);
   gate_.Set(Gate::kStore, "");
+}
+
+// Before the next try to mend the store; a stop ends it.
+void Committer::Pause() {
+  if (stepped_) return;
+  absl::MutexLock lock(&mu_);
+  const auto stopping = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return stopping_; };
+  mu_.AwaitWithTimeout(absl::Condition(&stopping), kRepairPause);
 }
 
 // The counters on disk; as they were if there are none yet.
@@ -199,16 +229,14 @@ void Committer::Repair() {
   FailWaiting();
   batch_ = nullptr;
   const absl::Status healed = store_.Heal(false);
-  absl::MutexLock lock(&mu_);
-  if (healed.ok()) {
-    sick_ = false;
-    gate_.Set(Gate::kStore, "");
-    log::Info("store_healed", {});
-    return;
+  if (!healed.ok()) {
+    log::Warn("store_heal_failed", {{"error", healed}});
+    return Pause();
   }
-  log::Warn("store_heal_failed", {{"error", healed}});
-  const auto stopping = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return stopping_; };
-  mu_.AwaitWithTimeout(absl::Condition(&stopping), kRepairPause);
+  absl::MutexLock lock(&mu_);
+  sick_ = false;
+  gate_.Set(Gate::kStore, "");
+  log::Info("store_healed", {});
 }
 
 // Those that wait and were not begun: their callers go elsewhere.

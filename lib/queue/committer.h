@@ -78,9 +78,10 @@ class Committer {
   // On the committer's thread: `before` runs when a group is settled and before its operations hear of it, with the
   // last event sequence that is on disk; `after` when they were all finished.
   Committer(Store& store, Gate& gate, Metrics& metrics, storage::v1::Counters counters,
-            std::function<void(std::uint64_t)> before, std::function<void()> after);
+            std::function<void(std::uint64_t)> before, std::function<void()> after, bool stepped = false);
   ~Committer();
 
+  // Begins; `stepped` has no thread, and does its work in Step().
   void Start();
 
   // Takes no more, commits what is there, and ends the thread. What cannot be committed fails with kUnavailable.
@@ -91,6 +92,11 @@ class Committer {
   // Looks after the store's health: called each second by the maintenance thread.
   void Check();
 
+  // Of one that is stepped: whether it has something to do; and one turn, which is a commit, or one try to mend the
+  // store, after which its caller decides when to try again.
+  bool Waits() const;
+  void Step();
+
   // Of the last commit on disk.
   storage::v1::Counters counters() const;
 
@@ -98,19 +104,23 @@ class Committer {
   using Operations = std::vector<std::unique_ptr<Operation>>;
 
   void Run();
+  bool Turn();
   bool Gather(Operations& group);
   void Commit(Operations group);
   void Break(Operations group, const absl::Status& status);
+  void Reopen();
   absl::Status ReadCounters(storage::v1::Counters& found);
   void Repair();
   void Settle(Operations group, bool on_disk);
   void FailWaiting();
+  void Pause();
 
   Store& store_;
   Gate& gate_;
   Metrics& metrics_;
   const std::function<void(std::uint64_t)> before_;
   const std::function<void()> after_;
+  const bool stepped_;
   std::thread thread_;
 
   mutable absl::Mutex mu_;
@@ -122,6 +132,7 @@ class Committer {
   // Of the committer's thread.
   storage::v1::Counters counters_;
   std::unique_ptr<Batch> batch_;
+  Operations doubtful_;  // Their write failed, and the store does not say yet what became of it.
 };
 
 }  // namespace hikyaku::queue

@@ -54,13 +54,13 @@ Engine::Engine(Options given, Clock& clock, std::unique_ptr<Store> opened, stora
       body_parts(RandomPart()),
       schedule(Limits(options)),
       leases(mu),
-      feed(*store, options.name, counters.next_sequence() - 1),
-      readers(kReaders),
-      askers(1),
-      housekeepers(kHousekeepers),
+      feed(*store, options.name, counters.next_sequence() - 1, options.stepped),
+      readers(options.stepped ? 0 : kReaders),
+      askers(options.stepped ? 0 : 1),
+      housekeepers(options.stepped ? 0 : kHousekeepers),
       committer(
           *store, gate, metrics, counters, [this](std::uint64_t last) { feed.Committed(last); },
-          [this] { Dispatch(); }) {}
+          [this] { Dispatch(); }, options.stepped) {}
 
 void Engine::LowerNextDue(std::int64_t micros) {
   if (micros > next_due_micros.load()) return;

@@ -78,8 +78,10 @@ class FeedHandle : public EventSubscription {
   const std::shared_ptr<EventFeed::Watcher> watcher_;
 };
 
-EventFeed::EventFeed(Store& store, std::string shard, std::uint64_t last)
-    : store_(store), shard_(std::move(shard)), last_(last), thread_([this] { Run(); }) {}
+EventFeed::EventFeed(Store& store, std::string shard, std::uint64_t last, bool stepped)
+    : store_(store), shard_(std::move(shard)), last_(last) {
+  if (!stepped) thread_ = std::thread([this] { Run(); });
+}
 
 EventFeed::~EventFeed() { Stop(); }
 

@@ -42,7 +42,8 @@ v1::RecipientState StateAfter(v1::Event::Type type);
 // Hands events to their watchers. Each watcher reads from the disk at its own pace; a slow one delays only itself.
 class EventFeed {
  public:
-  EventFeed(Store& store, std::string shard, std::uint64_t last);
+  // `stepped`: without a thread, which has no watchers either.
+  EventFeed(Store& store, std::string shard, std::uint64_t last, bool stepped = false);
   ~EventFeed();
 
   // After Stop, `closed` is called before this returns.

@@ -15,6 +15,16 @@ void Tell(LeaseListener& listener, Notice& notice) {
   }
 }
 
+// What the worker holds and has not reported, in the order of the leases, which is that of the schedule.
+std::vector<ItemPtr> Unreported(const Stream& stream) {
+  std::vector<ItemPtr> items;
+  for (const auto& [lease, item] : stream.leases) {
+    if (item->state == ItemState::kLeased) items.push_back(item);
+  }
+  std::sort(items.begin(), items.end(), [](const ItemPtr& a, const ItemPtr& b) { return a->lease < b->lease; });
+  return items;
+}
+
 }  // namespace
 
 std::shared_ptr<Stream> Leases::Open(std::string worker, LeaseListener* listener, absl::Duration now) {
@@ -82,11 +92,8 @@ std::vector<ItemPtr> Leases::Close(Stream& stream, absl::Status why) {
   Notify(stream, {.kind = Notice::kClosed, .why = std::move(why)});
   stream.closed = true;
   stream.credits = 0;
-  std::vector<ItemPtr> returned;
-  for (auto& [lease, item] : stream.leases) {
-    item->stream = nullptr;
-    if (item->state == ItemState::kLeased) returned.push_back(item);
-  }
+  std::vector<ItemPtr> returned = Unreported(stream);
+  for (auto& [lease, item] : stream.leases) item->stream = nullptr;
   stream.leases.clear();
   streams_.erase(
       std::find_if(streams_.begin(), streams_.end(), [&](const auto& each) { return each.get() == &stream; }));
@@ -97,9 +104,7 @@ std::vector<ItemPtr> Leases::TakeFromSilent(absl::Duration heard) {
   std::vector<ItemPtr> taken;
   for (const auto& stream : streams_) {
     if (stream->heard >= heard) continue;
-    for (auto& [lease, item] : stream->leases) {
-      if (item->state == ItemState::kLeased) taken.push_back(item);
-    }
+    for (ItemPtr& item : Unreported(*stream)) taken.push_back(std::move(item));
     if (!stream->leases.empty()) stream->silent = true;
   }
   for (const ItemPtr& item : taken) Revoke(*item);

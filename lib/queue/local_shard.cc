@@ -177,7 +177,10 @@ absl::StatusOr<std::unique_ptr<LocalShard>> LocalShard::Open(Options options, Cl
   RETURN_IF_ERROR(shard->Recover());
   shard->Sample();
   shard->engine_->committer.Start();
-  shard->maintenance_ = std::thread([raw = shard.get()] { raw->Maintain(); });
+  shard->ticked_micros_ = shard->engine_->NowMicros();
+  if (!shard->engine_->options.stepped) {
+    shard->maintenance_ = std::thread([raw = shard.get()] { raw->Maintain(); });
+  }
   shard->scrape_ = std::make_unique<metrics::ScrapeHook>([raw = shard.get()] { raw->Expose(); });
   return shard;
 }
@@ -282,25 +285,49 @@ void LocalShard::Reconfigure(std::optional<absl::Duration> lifetime, std::option
 }
 
 void LocalShard::Maintain() {
-  std::int64_t before = engine_->NowMicros();
-  const std::int64_t longest_step = absl::ToInt64Microseconds(engine_->options.lease_timeout / 2);
-  for (int tick = 0;; ++tick) {
+  while (true) {
     {
       absl::MutexLock lock(&mu_);
       if (mu_.AwaitWithTimeout(absl::Condition(&closing_), kTick)) return;
     }
-    const std::int64_t now = engine_->NowMicros();
-    engine_->lease_micros += std::clamp<std::int64_t>(now - before, 0, longest_step);
-    before = now;
-    engine_->Poll();
-    ExpireSilentStreams();
-    if (tick % kTicksPerSample == 0 || DiskFillsFast()) Sample();
-    Sweep();
-    if (tick % kTicksPerSample == 0) {
-      retention_->Tick();
-      reclaimer_->Tick();
-    }
-    engine_->Dispatch();
+    MaintainOnce();
+  }
+}
+
+void LocalShard::MaintainOnce() {
+  const std::int64_t longest_step = absl::ToInt64Microseconds(engine_->options.lease_timeout / 2);
+  const std::int64_t now = engine_->NowMicros();
+  engine_->lease_micros += std::clamp<std::int64_t>(now - std::exchange(ticked_micros_, now), 0, longest_step);
+  const bool sample = tick_++ % kTicksPerSample == 0;
+  engine_->Poll();
+  ExpireSilentStreams();
+  if (sample || DiskFillsFast()) Sample();
+  Sweep();
+  if (sample) {
+    retention_->Tick();
+    reclaimer_->Tick();
+  }
+  engine_->Dispatch();
+}
+
+bool LocalShard::Waits(Part part) const {
+  switch (part) {
+    case Part::kCommit: return engine_->committer.Waits();
+    case Part::kRead: return engine_->readers.Waits();
+    case Part::kAsk: return engine_->askers.Waits();
+    case Part::kKeepHouse: return engine_->housekeepers.Waits();
+    case Part::kMaintain: return true;
+  }
+  return false;
+}
+
+void LocalShard::Step(Part part) {
+  switch (part) {
+    case Part::kCommit: return engine_->committer.Step();
+    case Part::kRead: return engine_->readers.Step();
+    case Part::kAsk: return engine_->askers.Step();
+    case Part::kKeepHouse: return engine_->housekeepers.Step();
+    case Part::kMaintain: return MaintainOnce();
   }
 }
 

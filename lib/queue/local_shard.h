@@ -78,11 +78,19 @@ class LocalShard : public Shard {
   // How long a stop waits for a broken store to come back: longer would not help, and its work is done again anyway.
   static constexpr absl::Duration kBrokenPatience = absl::Seconds(3);
 
+  // For the simulation (Options::stepped): what a shard's threads do. Each Step is one turn of one of them, in the
+  // caller's thread: a group commit or a try to mend the store; a read for a lease; a question; retention and the like;
+  // a round of maintenance, which takes place every 25 ms otherwise, and always has something to do.
+  enum class Part { kCommit, kRead, kAsk, kKeepHouse, kMaintain };
+  bool Waits(Part part) const;
+  void Step(Part part);
+
  private:
   explicit LocalShard(std::shared_ptr<Engine> engine);
 
   absl::Status Recover();
   void Maintain();
+  void MaintainOnce();
   void WaitForLeases(absl::Duration patience);
   void Sample();
   bool DiskFillsFast() const;
@@ -94,7 +102,10 @@ class LocalShard : public Shard {
   const std::unique_ptr<Retention> retention_;
   const std::unique_ptr<Reclaimer> reclaimer_;
   std::thread maintenance_;
-  // Of the maintenance thread: at the last sample.
+  // Of the maintenance thread.
+  std::uint32_t tick_ = 0;
+  std::int64_t ticked_micros_ = 0;  // Wall clock, at the last tick.
+  // At the last sample.
   std::uint64_t sampled_taken_ = 0;
   std::uint64_t spare_disk_ = 0;  // Free, beyond the least that must be.
   // Of the maintenance thread: its round over what is in memory.

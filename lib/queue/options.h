@@ -44,6 +44,9 @@ struct Options {
   // Doors for tests; empty: the real ones.
   std::function<absl::StatusOr<DiskSpace>()> measure_disk;
   std::function<absl::StatusOr<std::unique_ptr<Store>>(const std::string& dir)> open_store;
+
+  // For the simulation: the shard has no threads, and works in LocalShard::Step() alone. Nobody can watch its events.
+  bool stepped = false;
 };
 
 }  // namespace hikyaku::queue

@@ -1,4 +1,5 @@
-// A few threads that do what may wait for the disk: reads for leases and questions.
+// A few threads that do what may wait for the disk: reads for leases and questions. With none, the work is done in
+// Step().
 //
 // Threading: safe from every thread.
 #ifndef HIKYAKU_LIB_QUEUE_WORK_POOL_H_
@@ -43,25 +44,35 @@ class WorkPool {
     for (std::thread& thread : threads_) {
       if (thread.joinable()) thread.join();
     }
+    if (threads_.empty()) Run();
+  }
+
+  // Of a pool without threads: whether something waits, and what one thread would do next.
+  bool Waits() const {
+    absl::MutexLock lock(&mu_);
+    return !waiting_.empty();
+  }
+  void Step() {
+    if (Waits()) Next()();
   }
 
  private:
   void Run() {
-    while (true) {
-      absl::AnyInvocable<void()> work;
-      {
-        absl::MutexLock lock(&mu_);
-        const auto something = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return stopping_ || !waiting_.empty(); };
-        mu_.Await(absl::Condition(&something));
-        if (waiting_.empty()) return;
-        work = std::move(waiting_.front());
-        waiting_.pop_front();
-      }
-      work();
-    }
+    while (absl::AnyInvocable<void()> work = Next()) work();
   }
 
-  absl::Mutex mu_;
+  // Waits for the next; empty: stopping, and nothing is left.
+  absl::AnyInvocable<void()> Next() {
+    absl::MutexLock lock(&mu_);
+    const auto something = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return stopping_ || !waiting_.empty(); };
+    mu_.Await(absl::Condition(&something));
+    if (waiting_.empty()) return nullptr;
+    absl::AnyInvocable<void()> work = std::move(waiting_.front());
+    waiting_.pop_front();
+    return work;
+  }
+
+  mutable absl::Mutex mu_;
   std::deque<absl::AnyInvocable<void()>> waiting_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   std::vector<std::thread> threads_;
