@@ -66,6 +66,7 @@ class EnqueueOperation : public Operation {
     std::shared_ptr<const storage::v1::Delivery> delivery;
     std::string record, event;
     storage::v1::DueEntry entry;
+    bool known = false;  // An earlier call brought it.
     bool written = false;
     bool parked = false;
     ItemPtr item;  // Set while it has room in memory.
@@ -73,7 +74,8 @@ class EnqueueOperation : public Operation {
 
   Part MakePart(internal::v1::Destination destination, std::uint64_t body_part, std::uint32_t destinations) const;
   bool AdmitKey(Group& group);
-  bool Known(Group& group, const Part& part) const;
+  absl::Status LookForParts(Group& group);
+  absl::StatusOr<bool> Known(Group& group, const Part& part) const;
   void Place(Part& part) ABSL_EXCLUSIVE_LOCKS_REQUIRED(engine_.mu);
   void Write(Group& group);
   void Enter(Part& part) ABSL_EXCLUSIVE_LOCKS_REQUIRED(engine_.mu);
@@ -192,24 +194,41 @@ bool EnqueueOperation::AdmitKey(Group& group) {
   return true;
 }
 
+// What cannot be read may be there: then nothing is written, or there might be two of it.
+absl::Status EnqueueOperation::LookForParts(Group& group) {
+  for (Part& part : parts_) {
+    ASSIGN_OR_RETURN(part.known, Known(group, part));
+  }
+  return absl::OkStatus();
+}
+
 // Whether this shard took the delivery before: it is open, or its trace tells of it.
-bool EnqueueOperation::Known(Group& group, const Part& part) const {
-  if (const auto open = group.store.Get(Family::kDelivery, part.key); open.ok() && open->has_value()) return true;
+absl::StatusOr<bool> EnqueueOperation::Known(Group& group, const Part& part) const {
+  ASSIGN_OR_RETURN(const std::optional<std::string> open, group.store.Get(Family::kDelivery, part.key));
+  if (open.has_value()) return true;
   const std::string prefix = keys::TracePrefix(envelope_.message_id());
   const auto trace = group.store.Scan(Family::kTrace, prefix, keys::PrefixEnd(prefix));
-  for (; trace != nullptr && trace->Valid(); trace->Next()) {
+  if (trace == nullptr) return absl::UnavailableError("the store is being reopened");
+  for (; trace->Valid(); trace->Next()) {
     const absl::string_view sequence = trace->key().substr(prefix.size());
-    const auto stored = group.store.Get(Family::kEvent, sequence);
+    ASSIGN_OR_RETURN(const std::optional<std::string> stored, group.store.Get(Family::kEvent, sequence));
     v1::Event event;
-    if (!stored.ok() || !stored->has_value() || !event.ParseFromString(**stored)) continue;
+    if (!stored.has_value() || !event.ParseFromString(*stored)) continue;
     if (event.domain() == part.delivery->domain()) return true;
   }
+  RETURN_IF_ERROR(trace->status());
   return false;
 }
 
 void EnqueueOperation::Apply(Group& group) {
+  if (maybe_repeat_) {  // Before the key's record: that must not tell of parts that are not written.
+    if (const absl::Status looked = LookForParts(group); !looked.ok()) {
+      answer_ = absl::UnavailableError(looked.message());
+      return;
+    }
+  }
   if (!key_.key().empty() && !AdmitKey(group)) return;
-  for (Part& part : parts_) part.written = !maybe_repeat_ || !Known(group, part);
+  for (Part& part : parts_) part.written = !part.known;
   {
     absl::MutexLock lock(&engine_.mu);
     for (Part& part : parts_) {

@@ -42,6 +42,24 @@ TEST_F(FaultTest, FailedCommitIsNeverAcknowledged) {
   ExpectSound();
 }
 
+// Found by the simulation: what could not be looked at was written a second time.
+TEST_F(FaultTest, RepeatThatCannotLookWritesNothing) {
+  EnqueueRequest mail = Mail({"a@x.test"});
+  Accept(mail);
+  mail.set_maybe_repeat(true);
+  mail.mutable_idempotency()->set_key("k");
+  mail.mutable_idempotency()->set_response("r");
+  mail.mutable_idempotency()->set_expire_micros(Now() + 86'400'000'000);
+  faults_->unreadable = true;
+  EXPECT_TRUE(absl::IsUnavailable(Enqueue(mail).status()));
+  faults_->unreadable = false;
+  const auto again = Enqueue(mail);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->replayed_response(), "");  // The key's record was not finished by the try that failed.
+  EXPECT_EQ(Check().deliveries(), 1);
+  ExpectSound();
+}
+
 TEST_F(FaultTest, CommitThatSurvivedItsErrorIsFoundAgain) {
   Worker worker(*shard_, 5);
   faults_->next_write = Faults::kKept;
