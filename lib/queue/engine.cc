@@ -59,8 +59,8 @@ Engine::Engine(Options given, Clock& clock, std::unique_ptr<Store> opened, stora
       askers(options.stepped ? 0 : 1),
       housekeepers(options.stepped ? 0 : kHousekeepers),
       committer(
-          *store, gate, metrics, counters, [this](std::uint64_t last) { feed.Committed(last); },
-          [this] { Dispatch(); }, options.stepped) {}
+          *store, gate, metrics, counters, [this](std::uint64_t last) { feed.Committed(last); }, [this] { Dispatch(); },
+          options.stepped) {}
 
 void Engine::LowerNextDue(std::int64_t micros) {
   if (micros > next_due_micros.load()) return;

@@ -1,6 +1,6 @@
 """Adds up test reports.
 
-collect.py bazel TESTLOGS OUT.xml    every test.xml below TESTLOGS of tests/unit and tests/fuzz, as one report
+collect.py bazel TESTLOGS OUT.xml    every test.xml below TESTLOGS of tests/unit, sim and fuzz, as one report
 collect.py summary REPORT.xml ...    prints what failed, then "N passed, N failed"; exit 1 unless all is well
 """
 
@@ -21,7 +21,8 @@ def cases(path):
 def merge(testlogs, out):
     """One report from Bazel's; a test that crashed has one case of its own there, which has failed."""
     suites = xml.Element("testsuites")
-    reports = sorted(report for part in ("unit", "fuzz") for report in pathlib.Path(testlogs, "tests", part).rglob("test.xml"))
+    folders = [pathlib.Path(testlogs, "tests", part) for part in ("unit", "sim", "fuzz")]
+    reports = sorted(report for folder in folders for report in folder.rglob("test.xml"))
     for report in reports:
         for suite in xml.parse(report).getroot().iter("testsuite"):
             suites.append(suite)

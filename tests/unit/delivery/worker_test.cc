@@ -40,7 +40,8 @@ class WorkerTest : public testing::Test {
 
   Worker& Start(std::vector<queue::Shard*> shards) {
     Network network{RouteTable(25), net::EgressGuard(), dialer_};
-    worker_ = std::make_unique<Worker>(options_, std::move(shards), std::move(network), pool_, resolver_, Clock::System());
+    worker_ =
+        std::make_unique<Worker>(options_, std::move(shards), std::move(network), pool_, resolver_, Clock::System());
     return *worker_;
   }
 
@@ -179,8 +180,8 @@ TEST_F(WorkerTest, RevokedLeaseIsNotSent) {
   EXPECT_EQ(shard.credits(), 10u);
 }
 
-// A process that was stopped for longer than its lease has not read yet that the lease was taken back. Its wall clock may
-// have been set back meanwhile.
+// A process that was stopped for longer than its lease has not read yet that the lease was taken back. Its wall clock
+// may have been set back meanwhile.
 TEST(StoppedWorker, SendsNothingUnderALeaseThatRanOutAndGivesItBack) {
   log::SetLevel(log::Level::kOff);
   net::VirtualLoop loop;

@@ -1,0 +1,295 @@
+#include "tests/sim/books.h"
+
+#include <algorithm>
+#include <atomic>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "lib/base/message_id.h"
+#include "lib/queue/checker.h"
+#include "lib/queue/events.h"
+
+namespace hikyaku::sim {
+namespace {
+
+using queue::Family;
+
+// How long after a host took a mail its verdict may still be on its way: the longest wait for a reply, and some.
+constexpr absl::Duration kVerdictTime = absl::Seconds(45);
+// A fault may have been over for so long before the mail was taken, and be the cause all the same: it takes a moment
+// until all sides know of it.
+constexpr absl::Duration kNewsTime = absl::Seconds(1);
+
+constexpr std::size_t kMaxProblems = 20;
+
+std::string IdText(absl::string_view bytes) {
+  const auto id = MessageId::FromBytes(bytes);
+  return id.has_value() ? id->text() : "?";
+}
+
+}  // namespace
+
+std::string TokenOf(absl::string_view message) {
+  const std::size_t end = message.find("\r\n\r\n");
+  const std::size_t at = message.substr(0, end).find("\r\nSubject: ");
+  if (at == absl::string_view::npos) return "";
+  const absl::string_view rest = message.substr(at + 11);
+  return std::string(rest.substr(0, rest.find("\r\n")));
+}
+
+std::string DomainOf(const std::string& recipient) { return recipient.substr(recipient.find('@') + 1); }
+
+std::uint64_t HashOf(absl::string_view bytes) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return hash;
+}
+
+void Books::Problem(std::string what) {
+  world_.Trace("PROBLEM ", what);
+  if (problems_.size() < kMaxProblems) problems_.push_back(std::move(what));
+}
+
+// ---- Notes. ----
+
+void Books::NoteMail(const std::string& token, std::vector<std::string> recipients, std::string payload, bool keyed,
+                     bool hurried) {
+  Mail& mail = mails_[token];
+  mail.recipients = std::move(recipients);
+  mail.payload = std::move(payload);
+  mail.keyed = keyed;
+  mail.hurried = hurried;
+}
+
+void Books::NoteAnswer(const std::string& token, Answer answer) {
+  Answer& known = mails_[token].answer;
+  // Of several tries under one key, a yes is a yes, and a doubt stays one.
+  if (known == Answer::kAccepted || (known == Answer::kUnknown && answer == Answer::kRefused)) return;
+  known = answer;
+}
+
+void Books::NoteEnqueue(int shard, const internal::v1::EnqueueRequest& request) {
+  const std::string id = IdText(request.envelope().message_id());
+  if (request.destinations().empty()) return;
+  const std::string token = TokenOf(request.body());
+  const auto mail = mails_.find(token);
+  if (mail == mails_.end()) return Problem(absl::StrCat("a shard was given a mail that nobody sent: ", token));
+  mail->second.ids.insert(id);
+  tokens_[id] = token;
+  if (!absl::EndsWith(absl::string_view(request.body()), absl::string_view(mail->second.payload))) {
+    Problem(absl::StrCat("corrupt: what was queued of ", token, " is not what was sent"));
+  }
+  bodies_[id].insert(HashOf(request.body()));
+  if (bodies_[id].size() > 1 && !mail->second.keyed) Problem(absl::StrCat("two bodies of ", id));
+  for (const auto& destination : request.destinations()) ++asked_[{id, destination.domain()}][shard].calls;
+}
+
+void Books::NoteEnqueued(int shard, const internal::v1::EnqueueRequest& request, const absl::Status& status) {
+  if (status.ok() || absl::IsDeadlineExceeded(status)) return;
+  const std::string id = IdText(request.envelope().message_id());
+  for (const auto& destination : request.destinations()) ++asked_[{id, destination.domain()}][shard].refusals;
+}
+
+void Books::NoteLease(int worker, int shard, absl::string_view id, const std::string& domain) {
+  const auto token = tokens_.find(IdText(id));
+  if (token == tokens_.end()) return Problem(absl::StrCat("a lease of an unknown mail: ", IdText(id)));
+  leases_[{token->second, domain}][worker] = shard;
+}
+
+void Books::NoteTaken(int worker, const std::string& data, const std::vector<std::string>& recipients,
+                      bool reply_lost) {
+  const std::string token = TokenOf(data);
+  const auto mail = mails_.find(token);
+  if (mail == mails_.end()) return Problem(absl::StrCat("a host got a mail that nobody sent: ", token));
+  const bool whole = std::any_of(mail->second.ids.begin(), mail->second.ids.end(),
+                                 [&](const std::string& id) { return bodies_[id].count(HashOf(data)) > 0; });
+  if (!whole) Problem(absl::StrCat("corrupt: what a host got of ", token, " is not what was queued"));
+  for (const std::string& recipient : recipients) {
+    const auto& to = mail->second.recipients;
+    if (std::find(to.begin(), to.end(), recipient) == to.end()) {
+      Problem(absl::StrCat("misdirected: ", token, " to ", recipient));
+    }
+    const auto& leased = leases_[{token, DomainOf(recipient)}];
+    const auto shard = leased.find(worker);
+    if (shard == leased.end()) Problem(absl::StrCat("delivered without a lease: ", token));
+    taken_[{token, recipient}].push_back(
+        {world_.now(), worker, shard == leased.end() ? -1 : shard->second, reply_lost});
+  }
+}
+
+// ---- The end. ----
+
+void Books::Check(const std::vector<SimDisk*>& disks, absl::Duration lifetime, bool wrong_clocks) {
+  shards_ = static_cast<int>(disks.size());
+  for (std::size_t i = 0; i < disks.size(); ++i) {
+    CheckDisk(static_cast<int>(i), *disks[i]);
+    ReadEvents(static_cast<int>(i), *disks[i], lifetime, wrong_clocks);
+  }
+  for (const auto& [token, mail] : mails_) CheckMail(token, mail);
+}
+
+void Books::CheckDisk(int shard, const SimDisk& disk) {
+  const std::string name = absl::StrCat("q", shard);
+  SimDisk copy = disk;
+  copy.mutant = Mutant::kNone;
+  copy.undo = nullptr;
+  const auto store = OpenSimStore(world_, copy, name, [] {});
+  const std::atomic<bool> cancel = false;
+  const auto checked = queue::CheckView(*store->Snapshot(), name, cancel);
+  if (!checked.ok()) return Problem(absl::StrCat(name, " cannot be checked: ", checked.status().ToString()));
+  const v1::ShardCheck& check = *checked;
+  for (const std::string& problem : check.problems()) {
+    // A shard that cannot look whether a body is needed keeps it (lib/queue/ending.cc): room that is lost, not mail.
+    if (disk.reads_failed && absl::StartsWith(problem, "body without a delivery")) continue;
+    Problem(absl::StrCat(name, ": ", problem));
+  }
+  if (check.deliveries() > 0) Problem(absl::StrCat("stuck: ", check.deliveries(), " deliveries are left at ", name));
+  const std::uint64_t ended = check.delivered_total() + check.bounced_total() + check.expired_total() +
+                              check.cancelled_total() + check.suppressed_total();
+  if (check.accepted_total() != ended + check.recipients()) Problem(absl::StrCat(name, ": the account is off"));
+}
+
+void Books::ReadEvents(int shard, const SimDisk& disk, absl::Duration lifetime, bool wrong_clocks) {
+  for (const auto& [key, value] : *disk.families[static_cast<int>(Family::kEvent)]) {
+    v1::Event event;
+    if (queue::ParseEvent(key, value, absl::StrCat("q", shard), event)) {
+      ReadEvent(shard, event, lifetime, wrong_clocks);
+    } else {
+      Problem(absl::StrCat("q", shard, ": a damaged event"));
+    }
+  }
+}
+
+void Books::ReadEvent(int shard, const v1::Event& event, absl::Duration lifetime, bool wrong_clocks) {
+  const std::int64_t micros = event.time().seconds() * 1'000'000 + event.time().nanos() / 1000;
+  for (const std::string& recipient : event.recipients()) {
+    Ends& ends = ends_[{shard, {event.message_id(), recipient}}];
+    switch (event.type()) {
+      case v1::Event::TYPE_ACCEPTED:
+        ++ends.accepted;
+        ends.accept_micros = micros;
+        break;
+      case v1::Event::TYPE_DELIVERED: ++ends.delivered; break;
+      case v1::Event::TYPE_BOUNCED: ++ends.bounced; break;
+      case v1::Event::TYPE_CANCELLED: ++ends.cancelled; break;
+      case v1::Event::TYPE_EXPIRED:
+        ++ends.expired;
+        if (!wrong_clocks && !mails_[tokens_[event.message_id()]].hurried &&
+            absl::Microseconds(micros - ends.accept_micros) < lifetime - absl::Seconds(30)) {
+          Problem(absl::StrCat("expired too early: ", event.message_id(), " ", recipient));
+        }
+        break;
+      default: break;
+    }
+  }
+}
+
+void Books::CheckEnds(const std::string& token, const std::string& id, const std::string& recipient, Ends& sum) {
+  for (int shard = 0; shard < shards_; ++shard) {
+    const auto it = ends_.find({shard, {id, recipient}});
+    if (it == ends_.end()) continue;
+    const Ends& ends = it->second;
+    const std::string what = absl::StrCat(token, " ", id, " ", recipient, " at q", shard);
+    if (ends.accepted != 1) Problem(absl::StrCat("accepted ", ends.accepted, " times: ", what));
+    if (ends.terminal() == 0) Problem(absl::StrCat("no end: ", what));
+    if (ends.terminal() > 1) Problem(absl::StrCat(ends.terminal(), " ends: ", what));
+    const Asked& asked = asked_[{id, DomainOf(recipient)}][shard];
+    if (asked.calls <= asked.refusals) Problem(absl::StrCat("ghost: the shard said that nothing was written: ", what));
+    sum.accepted += ends.accepted;
+    sum.delivered += ends.delivered;
+    sum.bounced += ends.bounced;
+    sum.expired += ends.expired;
+    sum.cancelled += ends.cancelled;
+  }
+}
+
+void Books::CheckMail(const std::string& token, const Mail& mail) {
+  ++counts_.mails;
+  counts_.accepted += mail.answer == Answer::kAccepted;
+  counts_.refused += mail.answer == Answer::kRefused;
+  counts_.unknown += mail.answer == Answer::kUnknown || mail.answer == Answer::kPending;
+  const bool whole = std::all_of(mail.recipients.begin(), mail.recipients.end(), [&](const std::string& recipient) {
+    return DomainOf(recipient) == DomainOf(mail.recipients[0]);
+  });
+  for (const std::string& recipient : mail.recipients) {
+    Ends sum;
+    for (const std::string& id : mail.ids) CheckEnds(token, id, recipient, sum);
+    const std::string what = absl::StrCat(token, " ", recipient);
+    if (mail.answer == Answer::kAccepted && sum.accepted == 0) Problem(absl::StrCat("lost: ", what));
+    if (mail.answer == Answer::kRefused && whole && sum.accepted > 0) {
+      Problem(absl::StrCat("ghost: refused, and queued: ", what));
+    }
+    if (sum.accepted > 1 && !IsTwin(mail, DomainOf(recipient))) Problem(absl::StrCat("queued twice: ", what));
+    CheckTaken(token, mail, recipient, sum);
+  }
+}
+
+void Books::CheckTaken(const std::string& token, const Mail& mail, const std::string& recipient, const Ends& ends) {
+  const std::string what = absl::StrCat(token, " ", recipient);
+  const auto found = taken_.find({token, recipient});
+  const std::vector<Taken> none;
+  const std::vector<Taken>& taken = found == taken_.end() ? none : found->second;
+  counts_.taken += taken.size();
+  counts_.bounced += ends.bounced;
+  counts_.expired += ends.expired;
+  if (ends.accepted == 0 && !taken.empty()) Problem(absl::StrCat("ghost: delivered, and never queued: ", what));
+  if (static_cast<int>(taken.size()) < ends.delivered) Problem(absl::StrCat("lost: told as delivered: ", what));
+  const std::string domain = DomainOf(recipient);
+  if (ends.bounced > 0 && refused_.count(recipient) == 0 && dead_domains_.count(domain) == 0) {
+    Problem(absl::StrCat("bounced, and nobody refused it: ", what));
+  }
+  if (ends.cancelled > 0 && purged_.count(domain) == 0) Problem(absl::StrCat("cancelled by nobody: ", what));
+  // Of what was taken, the last may be the one that was told; every other one needs an excuse.
+  const bool twin = IsTwin(mail, domain);
+  for (std::size_t i = 0; i < taken.size(); ++i) {
+    const bool last = i + 1 == taken.size();
+    if (last && ends.delivered > 0) break;
+    if (!last) ++counts_.duplicates;
+    if (Explained(taken[i], last ? nullptr : &taken[i + 1])) continue;
+    if (twin && ends.delivered > 1) {
+      ++counts_.twins;
+      continue;
+    }
+    Problem(absl::StrCat(last ? "delivered, and told otherwise: " : "duplicate that no fault explains: ", what, " at ",
+                         absl::FormatDuration(taken[i].time), " by worker ", taken[i].worker, " for q",
+                         taken[i].shard));
+  }
+}
+
+// Either the verdict of the first one did not arrive, or the second one was sent by a worker that had not heard yet
+// that its lease was lost.
+bool Books::Explained(const Taken& first, const Taken* second) const {
+  if (first.reply_lost) return true;
+  const absl::Duration next = second == nullptr ? absl::InfiniteDuration() : second->time;
+  const auto broken = [this](const Taken& taken, absl::Duration from, absl::Duration to) {
+    return std::any_of(faults_.begin(), faults_.end(), [&](const Fault& fault) {
+      return (fault.worker == -1 || fault.worker == taken.worker) &&
+             (fault.shard == -1 || fault.shard == taken.shard) && fault.to >= from && fault.from <= to;
+    });
+  };
+  if (broken(first, first.time - kNewsTime, std::min(next, first.time + kVerdictTime))) return true;
+  return second != nullptr && second->worker != first.worker && broken(*second, first.time - kNewsTime, next);
+}
+
+// Two tries of one key at the same time, of which one went to another shard because the right one was down: the one
+// hole in the promise of keys that lib/submission/accept.h names.
+bool Books::IsTwin(const Mail& mail, const std::string& domain) const {
+  if (!mail.keyed) return false;
+  std::set<int> shards;
+  for (const std::string& id : mail.ids) {
+    const auto asked = asked_.find({id, domain});
+    if (asked == asked_.end()) continue;
+    for (const auto& [shard, calls] : asked->second) {
+      if (calls.calls > calls.refusals) shards.insert(shard);
+    }
+  }
+  return shards.size() > 1;
+}
+
+Books::Counts Books::counts() const {
+  Counts counts = counts_;
+  counts.faults = faults_.size();
+  return counts;
+}
+
+}  // namespace hikyaku::sim

@@ -1,0 +1,142 @@
+// What really happened in a run, noted where it cannot be denied: at the clients, at the edge of each shard, and at the
+// mail hosts. At the end, the promises of the house (docs/flow.md) are checked against it.
+//
+// A mail is known by its token, which its text carries; an attempt to have it accepted is a try. A try that was
+// answered by nobody is in doubt: it may be delivered or not.
+//
+// Threading: none of its own.
+#ifndef HIKYAKU_TESTS_SIM_BOOKS_H_
+#define HIKYAKU_TESTS_SIM_BOOKS_H_
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "hikyaku/internal/v1/queue.pb.h"
+#include "hikyaku/v1/events.pb.h"
+#include "tests/sim/sim_store.h"
+#include "tests/sim/world.h"
+
+namespace hikyaku::sim {
+
+enum class Answer { kPending, kAccepted, kRefused, kUnknown };
+
+// A fault that can explain a duplicate.
+struct Fault {
+  enum Kind { kWorkerCrash, kShardCrash, kStreamBroken, kPartition };
+  Kind kind;
+  int worker;  // -1: of any.
+  int shard;   // -1: of any.
+  absl::Duration from;
+  absl::Duration to;
+};
+
+class Books {
+ public:
+  explicit Books(World& world) : world_(world) {}
+
+  // ---- Clients. ----
+  // `payload`: what must arrive, as the end of the message.
+  // `hurried`: it asked to end earlier than the queue would end it.
+  void NoteMail(const std::string& token, std::vector<std::string> recipients, std::string payload, bool keyed,
+                bool hurried);
+  void NoteAnswer(const std::string& token, Answer answer);
+
+  // ---- The edge of a shard. ----
+  void NoteEnqueue(int shard, const internal::v1::EnqueueRequest& request);
+  // What the submission was told.
+  void NoteEnqueued(int shard, const internal::v1::EnqueueRequest& request, const absl::Status& status);
+  void NoteLease(int worker, int shard, absl::string_view id, const std::string& domain);
+
+  // ---- Mail hosts. ----
+  // A host took the mail for these recipients. `reply_lost`: and the client will not hear of it.
+  void NoteTaken(int worker, const std::string& data, const std::vector<std::string>& recipients, bool reply_lost);
+  // A host refused for good.
+  void NoteRefused(const std::string& recipient) { refused_.insert(recipient); }
+  // The DNS said of a domain what ends its mail.
+  void NoteDead(const std::string& domain) { dead_domains_.insert(domain); }
+  void NotePurged(const std::string& domain) { purged_.insert(domain); }
+
+  // ---- Faults. ----
+  void NoteFault(Fault fault) { faults_.push_back(fault); }
+
+  // ---- At the end. ----
+  // `wrong_clocks`: the clock of a node was set, so that times of events prove nothing.
+  void Check(const std::vector<SimDisk*>& disks, absl::Duration lifetime, bool wrong_clocks);
+  void Problem(std::string what);
+  const std::vector<std::string>& problems() const { return problems_; }
+
+  struct Counts {
+    std::uint64_t mails = 0, accepted = 0, refused = 0, unknown = 0;
+    std::uint64_t taken = 0, duplicates = 0, twins = 0, bounced = 0, expired = 0, faults = 0;
+  };
+  Counts counts() const;
+
+ private:
+  struct Mail {
+    std::vector<std::string> recipients;
+    std::string payload;
+    bool keyed = false;
+    bool hurried = false;
+    Answer answer = Answer::kPending;
+    std::set<std::string> ids;
+  };
+  struct Taken {
+    absl::Duration time;
+    int worker;
+    int shard;
+    bool reply_lost;
+  };
+  // What a shard was asked for one part of a message.
+  struct Asked {
+    int calls = 0;
+    int refusals = 0;  // "Nothing was written."
+  };
+  // What the events of one shard say of a recipient.
+  struct Ends {
+    int accepted = 0, delivered = 0, bounced = 0, expired = 0, cancelled = 0;
+    std::int64_t accept_micros = 0;
+    int terminal() const { return delivered + bounced + expired + cancelled; }
+  };
+  using Key = std::pair<std::string, std::string>;  // Message id, or token; and recipient, or domain.
+
+  void ReadEvents(int shard, const SimDisk& disk, absl::Duration lifetime, bool wrong_clocks);
+  void ReadEvent(int shard, const v1::Event& event, absl::Duration lifetime, bool wrong_clocks);
+  void CheckDisk(int shard, const SimDisk& disk);
+  void CheckEnds(const std::string& token, const std::string& id, const std::string& recipient, Ends& sum);
+  void CheckMail(const std::string& token, const Mail& mail);
+  void CheckTaken(const std::string& token, const Mail& mail, const std::string& recipient, const Ends& ends);
+  // `second`: the next one; null: there is none.
+  bool Explained(const Taken& first, const Taken* second) const;
+  bool IsTwin(const Mail& mail, const std::string& domain) const;
+
+  World& world_;
+  int shards_ = 0;
+  std::map<std::string, Mail> mails_;          // By token.
+  std::map<std::string, std::string> tokens_;  // By message id.
+  // Their hashes, by message id: one, but that a repeat under a key may come through another front-end, whose trace
+  // field has another name in it.
+  std::map<std::string, std::set<std::uint64_t>> bodies_;
+  std::map<Key, std::map<int, Asked>> asked_;  // By id and domain, then by shard.
+  std::map<Key, std::map<int, int>> leases_;   // By token and domain: worker → the shard that leased it last.
+  std::map<Key, std::vector<Taken>> taken_;    // By token and recipient.
+  std::map<std::pair<int, Key>, Ends> ends_;   // By shard, id and recipient.
+  std::set<std::string> refused_, dead_domains_, purged_;
+  std::vector<Fault> faults_;
+  std::vector<std::string> problems_;
+  Counts counts_;
+};
+
+// "Subject: " in the header of a message; empty: none.
+std::string TokenOf(absl::string_view message);
+std::string DomainOf(const std::string& recipient);
+std::uint64_t HashOf(absl::string_view bytes);
+
+}  // namespace hikyaku::sim
+
+#endif  // HIKYAKU_TESTS_SIM_BOOKS_H_
