@@ -55,14 +55,9 @@ Domain& Schedule::Get(absl::string_view name) {
 
 void Schedule::Forget(Domain& domain) {
   if (domain.held > 0 || domain.active > 0 || domain.suspended || domain.paused) return;
-  if (domain.open > 0 && domain.has_lanes()) return;
-  for (auto& lanes : domain.lanes) {
-    for (auto& [tenant, lane] : lanes) {
-      Unlist(lane);
-      SetParked(lane, false);
-    }
-    lanes.clear();
-  }
+  // What a lane has parked may be on its way to disk, and not counted as open yet. One that is empty after all is dropped
+  // by its refill.
+  if (domain.has_lanes()) return;
   if (domain.pace.proven(limits_.pace)) {
     if (proven_.size() >= kProven) proven_.clear();
     proven_[DomainTable::Hash(domain.name)] = domain.pace.Limit(limits_.pace);
@@ -235,7 +230,10 @@ void Schedule::Suspend(Domain& domain, bool suspended) {
   domain.suspended = suspended;
   Sync(domain);
   for (auto& lanes : domain.lanes) {
-    for (auto& [tenant, lane] : lanes) NoteRefill(lane);
+    std::vector<Lane*> ordered;  // By tenant, not as the map has them: what a simulation does can be repeated.
+    for (auto& [tenant, lane] : lanes) ordered.push_back(&lane);
+    std::sort(ordered.begin(), ordered.end(), [](const Lane* a, const Lane* b) { return a->tenant < b->tenant; });
+    for (Lane* lane : ordered) NoteRefill(*lane);
   }
 }
 
