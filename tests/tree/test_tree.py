@@ -121,7 +121,8 @@ def test_every_key_of_the_configuration_is_explained():
 
 
 @pytest.mark.parametrize("script", ["quickstart", "test", "tests/e2e/run", "tests/crash/run", "tests/support/in_network",
-                                    "tools/setup", "tools/format", "tools/lint", "bench/compare",
+                                    "tools/setup", "tools/format", "tools/lint",
+                                    "deploy/docker/try", "deploy/k8s/certificates", "bench/compare",
                                     "bench/backlog"])
 def test_scripts_are_sound(script):
     path = ROOT / script
