@@ -170,7 +170,7 @@ class Campaign:
 
         def read():
             wanted = mail_pb2.WatchEventsRequest(cursor=self.cursor, types=[Event.TYPE_ACCEPTED, *ENDS])
-            stream = api.mail.WatchEvents(wanted, timeout=60)
+            stream = api.mail.WatchEvents(wanted, timeout=180)
             for response in stream:
                 self.cursor = response.cursor
                 if response.event.message_id != marker:
@@ -178,7 +178,7 @@ class Campaign:
                 elif response.event.type == Event.TYPE_DELIVERED:
                     stream.cancel()
                     return True
-        wait_for(lambda: retry(read), 60, "the events")
+        wait_for(lambda: retry(read), 200, "the events")
         return found
 
 
