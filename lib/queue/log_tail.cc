@@ -114,7 +114,7 @@ class Walk {
       at = fragment->end;
       if (fragment->ends()) whole_ = before_ + at;
     }
-    if (bad_ && AnyRecord(block, at)) return false;
+    if (bad_ && (EndsSplit(block) || AnyRecord(block, at))) return false;
     before_ += block.size();
     // What is left in a block is padding, not a torn record.
     if (!bad_ && !inside_ && block.size() == kBlock) whole_ = before_;
@@ -130,21 +130,39 @@ class Walk {
   }
 
   // Whether a record that was written later begins whole anywhere from `at` on.
-  bool AnyRecord(absl::string_view block, std::size_t at) const {
+  bool AnyRecord(absl::string_view block, std::size_t at) {
     for (; at + kHeader <= block.size(); ++at) {
       const std::optional<Fragment> fragment = FragmentAt(block, at);
       if (!fragment.has_value() || !fragment->begins()) continue;
-      const std::uint64_t sequence = fragment->sequence();
-      if (sequence <= sequence_ || sequence - sequence_ > kNear) continue;
-      if (IsWhole(block, at, *fragment)) return true;
+      const bool split = fragment->type == kFirst && fragment->end == kBlock && fragment->payload.size() < kBatchHeader;
+      if (!split && !IsLater(fragment->sequence())) continue;
+      if (!IsWhole(block, at, *fragment)) continue;
+      if (!split) return true;
+      split_ = std::string(fragment->payload);
     }
     return false;
   }
 
+  // Whether `block` goes on with a record of which the block before had so little that its sequence number is cut.
+  bool EndsSplit(absl::string_view block) {
+    const std::optional<std::string> begun = std::exchange(split_, std::nullopt);
+    if (!begun.has_value()) return false;
+    const std::optional<Fragment> fragment = FragmentAt(block, 0);
+    if (!fragment.has_value() || fragment->begins() || !IsWhole(block, 0, *fragment)) return false;
+    const std::string header = absl::StrCat(*begun, fragment->payload.substr(0, kBatchHeader));
+    return header.size() >= kBatchHeader && IsLater(Load<std::uint64_t>(header.data()));
+  }
+
+  // Before the first whole record, how far the count has come is not known.
+  bool IsLater(std::uint64_t sequence) const {
+    return sequence > sequence_ && (sequence_ == 0 || sequence - sequence_ <= kNear);
+  }
+
   bool bad_ = false;
-  bool inside_ = false;         // Of a record whose end has not come.
-  std::uint64_t sequence_ = 0;  // Of the last record that began.
-  std::uint64_t before_ = 0;    // Bytes of the blocks that were taken.
+  bool inside_ = false;               // Of a record whose end has not come.
+  std::optional<std::string> split_;  // The payload at a block's end of a record that may have begun there.
+  std::uint64_t sequence_ = 0;        // Of the last record that began.
+  std::uint64_t before_ = 0;          // Bytes of the blocks that were taken.
   std::uint64_t whole_ = 0;
 };
 
