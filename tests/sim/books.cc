@@ -18,7 +18,7 @@ using queue::Family;
 constexpr absl::Duration kVerdictTime = absl::Seconds(45);
 // A fault may have been over for so long before the mail was taken, and be the cause all the same: it takes a moment
 // until all sides know of it.
-constexpr absl::Duration kNewsTime = absl::Seconds(1);
+constexpr absl::Duration kNewsTime = absl::Seconds(4);  // More than a slow network takes for a word.
 
 constexpr std::size_t kMaxProblems = 20;
 
