@@ -37,8 +37,6 @@ constexpr std::uint64_t kShareOfSpare = 8;
 constexpr std::size_t kSweepItems = 2000;
 constexpr std::size_t kSweepLanes = 500;
 
-std::string StoreFolder(const std::string& data_dir) { return data_dir + "/queue"; }
-
 // A worker's end of its stream.
 class LocalLeaseStream : public LeaseStream {
  public:
@@ -160,7 +158,7 @@ auto Wrap(Done<Response> done) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<LocalShard>> LocalShard::Open(Options options, Clock& clock) {
-  const std::string folder = StoreFolder(options.data_dir);
+  const std::string folder = options.data_dir + "/queue";
   if (!options.measure_disk) {
     options.measure_disk = [folder] { return MeasureDisk(folder); };
   }
@@ -496,17 +494,5 @@ void LocalShard::CheckQueue(Done<v1::CheckQueueResponse> done) {
 std::string LocalShard::NotReady() const { return engine_->gate.Reason(); }
 
 bool LocalShard::CanRecord() const { return !engine_->gate.Closed(Gate::kStore); }
-
-absl::StatusOr<v1::ShardCheck> CheckStore(const std::string& data_dir) {
-  RocksOptions options;
-  options.dir = StoreFolder(data_dir);
-  options.read_only = true;
-  ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenRocksStore(std::move(options)));
-  storage::v1::ShardIdentity identity;
-  ASSIGN_OR_RETURN(const std::optional<std::string> stored, store->Get(Family::kMeta, keys::kShard));
-  if (stored.has_value()) identity.ParseFromString(*stored);
-  const std::atomic<bool> never{false};
-  return CheckView(*store->Snapshot(), identity.name(), never);
-}
 
 }  // namespace hikyaku::queue
