@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -34,15 +35,21 @@ class LoadRecord {
     if (at < kMost) micros_[at] = std::chrono::duration<float, std::micro>(now - start).count();
   }
 
-  void Failed(const std::string& why) {
+  // `code`: the number of a gRPC status.
+  void Failed(int code, const std::string& why) {
     failed_.fetch_add(1, std::memory_order_relaxed);
     std::lock_guard lock(mutex_);
+    ++by_code_[code];
     if (why_.empty()) why_ = why;
   }
 
   double seconds() const { return std::chrono::duration<double>(to_ - from_).count(); }
   std::uint64_t answered() const { return answered_; }
   std::uint64_t failed() const { return failed_; }
+  std::map<int, std::uint64_t> by_code() const {
+    std::lock_guard lock(mutex_);
+    return by_code_;
+  }
   std::string why() const {
     std::lock_guard lock(mutex_);
     return why_;
@@ -64,6 +71,7 @@ class LoadRecord {
   std::vector<float> micros_;
   mutable std::mutex mutex_;
   std::string why_;
+  std::map<int, std::uint64_t> by_code_;
 };
 
 }  // namespace hikyaku::bench

@@ -5,7 +5,8 @@
 //
 // Closed loop (--rate 0): --in_flight calls are always unanswered. Open loop: so many calls begin a second, each
 // millisecond its share, whether or not the ones before were answered, and a latency counts from when its call should
-// have begun: a server that stalls cannot hide that by slowing its client. Prints one line of JSON.
+// have begun: a server that stalls cannot hide that by slowing its client. --deadline (seconds, unary only) is that of
+// each call, from when it is made. Prints one line of JSON.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -37,6 +38,7 @@ struct Plan {
   double rate = 0;      // Calls a second; 0: closed loop.
   double seconds = 5;
   double warm_up = 1;
+  double deadline = 0;  // Of a call; 0: none.
   std::size_t size = 4096;
   int domains = 100;
 };
@@ -88,7 +90,7 @@ class Outstanding {
 class UnaryCalls : public Calls {
  public:
   UnaryCalls(const Plan& plan, LoadRecord* record)
-      : closed_(plan.rate == 0), record_(record), requests_(MakeRequests(plan)) {
+      : closed_(plan.rate == 0), deadline_(plan.deadline), record_(record), requests_(MakeRequests(plan)) {
     for (int i = 0; i < plan.channels; ++i) stubs_.push_back(v1::MailService::NewStub(Connect(plan)));
   }
 
@@ -96,6 +98,10 @@ class UnaryCalls : public Calls {
     outstanding_.Add();
     const std::size_t number = next_.fetch_add(1, std::memory_order_relaxed);
     auto* call = new Call{.start = start};
+    if (deadline_ > 0) {
+      call->context.set_deadline(std::chrono::system_clock::now() +
+                                 std::chrono::microseconds(static_cast<std::int64_t>(deadline_ * 1e6)));
+    }
     stubs_[number % stubs_.size()]->async()->SendMail(&call->context, &requests_[number % requests_.size()],
                                                       &call->response,
                                                       [this, call](grpc::Status status) { End(call, status); });
@@ -114,7 +120,7 @@ class UnaryCalls : public Calls {
     if (status.ok()) {
       record_->Answered(call->start);
     } else {
-      record_->Failed(status.error_message());
+      record_->Failed(status.error_code(), status.error_message());
     }
     delete call;
     if (const Time now = Clock::now(); closed_ && now < record_->to()) Begin(now);
@@ -122,6 +128,7 @@ class UnaryCalls : public Calls {
   }
 
   const bool closed_;
+  const double deadline_;
   LoadRecord* const record_;
   const std::vector<v1::SendMailRequest> requests_;
   std::vector<std::unique_ptr<v1::MailService::Stub>> stubs_;
@@ -172,7 +179,7 @@ class Stream : public grpc::ClientBidiReactor<v1::SendMailStreamRequest, v1::Sen
     if (answer_.has_response()) {
       record_->Answered(start);
     } else {
-      record_->Failed(answer_.error().message());
+      record_->Failed(answer_.error().code(), answer_.error().message());
     }
     if (const Time now = Clock::now(); closed_ && now < record_->to()) Begin(now);
     outstanding_->Remove();
@@ -180,7 +187,7 @@ class Stream : public grpc::ClientBidiReactor<v1::SendMailStreamRequest, v1::Sen
   }
 
   void OnDone(const grpc::Status& status) override {
-    if (!status.ok()) record_->Failed(status.error_message());
+    if (!status.ok()) record_->Failed(status.error_code(), status.error_message());
     std::lock_guard lock(mutex_);
     over_ = true;
   }
@@ -270,12 +277,17 @@ void Print(const Plan& plan, const LoadRecord& record) {
   };
   std::string why = record.why();
   std::replace_if(why.begin(), why.end(), [](char c) { return c == '"' || c == '\\' || c < ' '; }, ' ');
+  std::string codes;
+  for (const auto& [code, count] : record.by_code()) {
+    absl::StrAppend(&codes, codes.empty() ? "" : ", ", "\"", code, "\": ", count);
+  }
   std::printf(
       "{\"mode\": \"%s\", \"asked_rate\": %.0f, \"rate\": %.1f, \"answered\": %llu, \"failed\": %llu, \"why\": \"%s\", "
-      "\"p50_us\": %.0f, \"p90_us\": %.0f, \"p99_us\": %.0f, \"p999_us\": %.0f, \"max_us\": %.0f}\n",
+      "\"p50_us\": %.0f, \"p90_us\": %.0f, \"p99_us\": %.0f, \"p999_us\": %.0f, \"max_us\": %.0f, "
+      "\"codes\": {%s}}\n",
       plan.mode.c_str(), plan.rate, static_cast<double>(record.answered()) / record.seconds(),
       static_cast<unsigned long long>(record.answered()), static_cast<unsigned long long>(record.failed()), why.c_str(),
-      at(0.5), at(0.9), at(0.99), at(0.999), at(1));
+      at(0.5), at(0.9), at(0.99), at(0.999), at(1), codes.c_str());
 }
 
 int Run(const Plan& plan) {
@@ -313,6 +325,7 @@ int main(int argc, char** argv) {
     if (name == "--rate") plan.rate = std::atof(value);
     if (name == "--seconds") plan.seconds = std::atof(value);
     if (name == "--warm_up") plan.warm_up = std::atof(value);
+    if (name == "--deadline") plan.deadline = std::atof(value);
     if (name == "--size") plan.size = std::strtoul(value, nullptr, 10);
     if (name == "--domains") plan.domains = std::atoi(value);
   }

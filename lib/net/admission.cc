@@ -1,6 +1,9 @@
 #include "lib/net/admission.h"
 
+#include <algorithm>
 #include <string>
+
+#include "absl/hash/hash.h"
 
 namespace hikyaku::net {
 namespace {
@@ -15,23 +18,45 @@ IpAddress ClientOf(const IpAddress& address) {
   return *IpAddress::FromBytes(network);
 }
 
+bool Binds(std::size_t cap, const std::function<bool(const IpAddress&)>& exempt, const IpAddress& client) {
+  return cap > 0 && !(exempt && exempt(client));
+}
+
 }  // namespace
 
-std::optional<Refusal> Admission::Enter(const IpAddress& client) {
-  const bool bound = caps_.per_client > 0 && !(caps_.exempt && caps_.exempt(client));
+std::optional<Refusal> Admission::Enter(const IpAddress& client, absl::Time now) {
+  const bool capped = Binds(caps_.per_client, caps_.exempt, client);
+  const bool rated = Binds(caps_.rate_per_client, caps_.rate_exempt, client);
   const IpAddress who = ClientOf(client);
   absl::MutexLock lock(&mutex_);
-  if (caps_.total > 0 && open_ >= caps_.total) return Refusal::kTotal;
+  const std::size_t open = open_.load(std::memory_order_relaxed);
+  if (caps_.total > 0 && open >= caps_.total) return Refusal::kTotal;
   const auto found = per_client_.find(who);
-  if (bound && found != per_client_.end() && found->second >= caps_.per_client) return Refusal::kPerClient;
+  const std::size_t held = found == per_client_.end() ? 0 : found->second;
+  if (capped && held >= caps_.per_client) return Refusal::kPerClient;
+  if (caps_.total > 0 && held > 0 && held >= kShare * (caps_.total - open)) return Refusal::kPerClient;
+  if (rated && !TakeToken(who, now)) return Refusal::kRate;
   ++per_client_[who];
-  ++open_;
+  open_.store(open + 1, std::memory_order_relaxed);
   return std::nullopt;
+}
+
+bool Admission::TakeToken(const IpAddress& who, absl::Time now) {
+  if (buckets_.empty()) buckets_.resize(kBuckets);
+  Bucket& bucket = buckets_[absl::Hash<IpAddress>()(who) % kBuckets];
+  const double burst = static_cast<double>(caps_.rate_per_client) * kBurstSeconds;
+  if (bucket.client != who) bucket = {who, now, burst};
+  const double more = absl::ToDoubleSeconds(now - bucket.filled) * static_cast<double>(caps_.rate_per_client);
+  bucket.tokens = std::min(burst, bucket.tokens + std::max(0.0, more));
+  bucket.filled = now;
+  if (bucket.tokens < 1) return false;
+  bucket.tokens -= 1;
+  return true;
 }
 
 void Admission::Leave(const IpAddress& client) {
   absl::MutexLock lock(&mutex_);
-  --open_;
+  open_.store(open_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
   const auto found = per_client_.find(ClientOf(client));
   if (--found->second == 0) per_client_.erase(found);
 }

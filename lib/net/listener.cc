@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "lib/address/literal.h"
 #include "lib/base/log.h"
 #include "lib/base/status_macros.h"
@@ -123,7 +124,7 @@ void Listener::State::Admit(tcp::socket socket, const Executor& executor) {
   auto stream = MakeTcpStream(std::move(socket));
   if (!stream.ok()) return;  // It has gone already.
   const IpAddress client = (*stream)->remote().address;
-  if (const std::optional<Refusal> refusal = options.admission->Enter(client)) {
+  if (const std::optional<Refusal> refusal = options.admission->Enter(client, absl::Now())) {
     std::string last_word = options.refusal ? options.refusal(*refusal) : std::string();
     sessions.Spawn(executor, TurnAway(*std::move(stream), std::move(last_word)));
     return;

@@ -28,7 +28,8 @@ constexpr std::uint32_t kFormatVersion = 1;
 
 // How often the maintenance thread looks: the delay of a scheduled delivery beyond its time.
 constexpr absl::Duration kTick = absl::Milliseconds(25);
-constexpr int kTicksPerSample = 40;  // About a second.
+constexpr int kTicksPerSample = 20;  // About half a second.
+constexpr int kTicksPerRound = 40;   // About a second: retention and reclaim.
 
 // The disk is measured again when bodies of this share of what is left came in since the last time.
 constexpr std::uint64_t kShareOfSpare = 8;
@@ -296,12 +297,12 @@ void LocalShard::MaintainOnce() {
   const std::int64_t longest_step = absl::ToInt64Microseconds(engine_->options.lease_timeout / 2);
   const std::int64_t now = engine_->NowMicros();
   engine_->lease_micros += std::clamp<std::int64_t>(now - std::exchange(ticked_micros_, now), 0, longest_step);
-  const bool sample = tick_++ % kTicksPerSample == 0;
+  const std::uint32_t tick = tick_++;
   engine_->Poll();
   ExpireSilentStreams();
-  if (sample || DiskFillsFast()) Sample();
+  if (tick % kTicksPerSample == 0 || DiskFillsFast()) Sample();
   Sweep();
-  if (sample) {
+  if (tick % kTicksPerRound == 0) {
     retention_->Tick();
     reclaimer_->Tick();
   }

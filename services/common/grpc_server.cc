@@ -7,18 +7,27 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/resource_quota.h"
 #include "grpcpp/server_builder.h"
 #include "grpcpp/support/server_interceptor.h"
+#include "lib/base/status_macros.h"
+#include "lib/net/endpoint.h"
 
 namespace hikyaku {
 namespace {
 
 constexpr int kPingPauseMillis = 5'000;
 constexpr std::chrono::seconds kStopGrace{2};
+
+// A connection that does not become HTTP/2 in this time is closed; gRPC's default is 120 s.
+constexpr int kHandshakeMillis = 20'000;
+// Of clients from outside. A call under way, and a stream, are never cut: their client only opens its next call
+// elsewhere.
+constexpr int kKeepaliveMillis = 60'000;
+constexpr int kIdleMillis = 30 * 60'000;
+constexpr int kAgeMillis = 60 * 60'000;
 
 // These plug into every server that is built later, so they are switched on once, before the first.
 void EnablePlugins() {
@@ -59,21 +68,38 @@ void RefuseUnreadable(grpc::ServerBuilder* builder) {
   builder->experimental().SetInterceptorCreators(std::move(creators));
 }
 
+void BoundConnections(const GrpcServerOptions& options, grpc::ServerBuilder& builder) {
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_streams);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, GrpcServer::kMaxMetadata);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMillis);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  if (options.for_our_own) {
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kPingPauseMillis);
+    return;
+  }
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMillis);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kIdleMillis);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, kAgeMillis);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOptions& options,
                                                               const std::vector<grpc::Service*>& services) {
   EnablePlugins();
   grpc::ServerBuilder builder;
-  const auto credentials = options.credentials != nullptr ? options.credentials : grpc::InsecureServerCredentials();
-  std::vector<int> ports(options.addresses.size(), 0);
-  for (std::size_t i = 0; i < options.addresses.size(); ++i) {
-    builder.AddListeningPort(options.addresses[i], credentials, &ports[i]);
+  std::vector<net::Endpoint> at;
+  for (const std::string& address : options.addresses) {
+    ASSIGN_OR_RETURN(at.emplace_back(), net::ParseEndpoint(address));
   }
+  std::unique_ptr<GrpcServer> made(new GrpcServer);
+  ASSIGN_OR_RETURN(made->listener_, net::RawListener::Bind(at, std::make_shared<net::Admission>(options.connections)));
+  for (const net::Endpoint& bound : made->listener_->bound()) made->ports_.push_back(bound.port);
+  made->acceptor_ = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+      options.credentials != nullptr ? options.credentials : grpc::InsecureServerCredentials());
   builder.SetMaxReceiveMessageSize(static_cast<int>(options.max_message));
   builder.SetMaxSendMessageSize(static_cast<int>(options.max_message));
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_streams);
-  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadata);
   grpc::ResourceQuota quota("hikyaku");
   quota.Resize(std::max(options.memory, MemoryFloor(options.max_message)));
   builder.SetResourceQuota(quota);
@@ -81,27 +107,22 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOp
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
   RefuseUnreadable(&builder);
-  // Two servers on one port would take each other's calls; the second shall fail to start.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  if (options.frequent_pings) {
-    builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kPingPauseMillis);
-    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  }
+  BoundConnections(options, builder);
   for (grpc::Service* service : services) builder.RegisterService(service);
 
-  std::unique_ptr<GrpcServer> made(new GrpcServer);
   made->server_ = builder.BuildAndStart();
-  made->ports_ = ports;
-  const bool all_bound = std::find(ports.begin(), ports.end(), 0) == ports.end();
-  if (made->server_ == nullptr || !all_bound) {
-    return absl::UnavailableError(absl::StrCat("cannot listen on ", absl::StrJoin(options.addresses, " or "),
-                                               ": is the port in use, or the address not of this machine?"));
-  }
+  if (made->server_ == nullptr) return absl::UnavailableError("gRPC does not start; see the lines above");
   made->SetServing(false);  // gRPC's own default is true; our owner knows when.
+  made->listener_->Start([acceptor = made->acceptor_.get()](int fd) {
+    grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
+    connection.fd = fd;
+    acceptor->HandleNewConnection(&connection);
+  });
   return made;
 }
 
 GrpcServer::~GrpcServer() {
+  listener_ = nullptr;
   if (server_ == nullptr) return;
   server_->Shutdown(std::chrono::system_clock::now() + kStopGrace);
   server_->Wait();

@@ -12,11 +12,14 @@
 #include "absl/status/statusor.h"
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server.h"
+#include "grpcpp/server_builder.h"
+#include "lib/net/admission.h"
+#include "lib/net/raw_listener.h"
 
 namespace hikyaku {
 
 struct GrpcServerOptions {
-  std::vector<std::string> addresses;  // "host:port"; port 0 takes a free one.
+  std::vector<std::string> addresses;  // "IP:port"; port 0 takes a free one.
   std::size_t max_message = 0;         // Bytes of the largest message that may be received or sent.
   // Who may connect; none: everyone, in the clear.
   std::shared_ptr<grpc::ServerCredentials> credentials;
@@ -25,9 +28,12 @@ struct GrpcServerOptions {
   // choice, with RESOURCE_EXHAUSTED or UNAVAILABLE, and takes no connections, until it is below. What a service makes
   // of a message (the parsed copy) is not in it.
   std::size_t memory = 0;
-  int max_streams = 256;  // That one connection may have open.
-  // Our own processes ping to see whether the other still lives; clients from outside have no reason to.
-  bool frequent_pings = false;
+  int max_streams = 256;             // That one connection may have open.
+  net::Admission::Caps connections;  // One that is turned away is closed unread: its client sees UNAVAILABLE.
+  // The other side are our own processes: they ping to see whether we still live, which clients from outside have no
+  // reason to, and their connections stay. Those of others are pinged by us, and end, between two calls, when they are
+  // idle or old: the first frees what a client forgot, the second spreads clients over servers that came later.
+  bool for_our_own = false;
 };
 
 class GrpcServer {
@@ -55,7 +61,9 @@ class GrpcServer {
  private:
   GrpcServer() = default;
 
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
   std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<net::RawListener> listener_;
   std::vector<int> ports_;
 };
 

@@ -39,7 +39,7 @@ class Node {
   // The first reason why this process should get no work, or nothing. For /readyz; costs no I/O.
   std::string NotReady() const;
 
-  // Tells gRPC's health services what NotReady says. Call about twice a second.
+  // Tells gRPC's health services what NotReady says. Call a few times a second.
   void PublishHealth();
 
   // Stops in the order in which mail flows: no new mail, mail under way becomes durable, attempts finish, the store

@@ -45,7 +45,8 @@ GrpcServerOptions DoorFrom(const v1::Config& config, const InternalTls& tls) {
   for (const v1::GrpcListener& listener : config.listeners().internal())
     options.addresses.push_back(listener.address());
   options.max_message = config.limits().message_size().bytes() + kEnvelopeRoom;
-  options.frequent_pings = true;
+  options.for_our_own = true;
+  options.connections.total = 0;
   options.memory = config.limits().memory().bytes();
   options.max_streams = kStreams;
   return options;

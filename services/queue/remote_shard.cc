@@ -1,6 +1,7 @@
 #include "services/queue/remote_shard.h"
 
 #include <chrono>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -44,13 +45,18 @@ grpc::ChannelArguments Arguments(const std::string& server_name, std::size_t max
   return arguments;
 }
 
+// So often a write is repeated whose connection broke: a request that brings its shard down must not do so for ever.
+constexpr int kRepeats = 3;
+
 // One unary call under way: what must live until its callback.
 template <typename Request, typename Response>
 struct Call {
-  grpc::ClientContext context;
+  std::optional<grpc::ClientContext> context;  // Of the present try.
   Request request;
   Response response;
   Done<Response> done;
+  int repeats = 0;
+  std::chrono::system_clock::time_point give_up;  // Once it was repeated.
 };
 
 template <typename Request, typename Response>
@@ -58,7 +64,8 @@ Call<Request, Response>* NewCall(Request request, Done<Response> done, absl::Dur
   auto* call = new Call<Request, Response>;
   call->request = std::move(request);
   call->done = std::move(done);
-  call->context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMicroseconds(limit));
+  call->context.emplace();
+  call->context->set_deadline(std::chrono::system_clock::now() + absl::ToChronoMicroseconds(limit));
   return call;
 }
 
@@ -85,10 +92,28 @@ absl::Status WriteStatus(const grpc::Status& status, const grpc::ClientContext& 
   return absl::DeadlineExceededError(absl::StrCat("the shard may or may not have it: ", status.error_message()));
 }
 
+// Makes the call ready to be sent once more, to the same shard, as soon as that can be reached. False: it was tried
+// enough, or has no hope.
+template <typename C>
+bool TryAgain(C* call, const grpc::Status& status, const absl::Status& result, absl::Duration limit) {
+  const auto now = std::chrono::system_clock::now();
+  const bool broken =
+      status.error_code() == grpc::StatusCode::UNAVAILABLE || status.error_code() == grpc::StatusCode::CANCELLED;
+  if (!broken || !absl::IsDeadlineExceeded(result)) return false;
+  if (call->repeats == 0) call->give_up = now + absl::ToChronoMicroseconds(limit);
+  if (now >= call->give_up || call->repeats++ >= kRepeats) return false;
+  call->context.emplace();
+  call->context->set_wait_for_ready(true);
+  call->context->set_deadline(call->give_up);
+  return true;
+}
+
 }  // namespace
 
-RemoteShard::RemoteShard(std::string name, const std::string& address, const InternalTls& tls, std::size_t max_message)
+RemoteShard::RemoteShard(std::string name, const std::string& address, const InternalTls& tls, std::size_t max_message,
+                         absl::Duration doubt_limit)
     : name_(std::move(name)),
+      doubt_limit_(doubt_limit),
       channel_(grpc::CreateCustomChannel(address, tls.Client(), Arguments(tls.server_name(), max_message))),
       stub_(internal::v1::QueueService::NewStub(channel_)) {
   channel_->GetState(/*try_to_connect=*/true);
@@ -98,16 +123,27 @@ RemoteShard::~RemoteShard() { calls_.Wait(); }
 
 void RemoteShard::Enqueue(internal::v1::EnqueueRequest request, Done<internal::v1::EnqueueResponse> done) {
   calls_.Enter();
-  auto* call = NewCall(std::move(request), std::move(done), kWriteLimit);
-  stub_->async()->Enqueue(&call->context, &call->request, &call->response,
-                          [this, call](grpc::Status status) { End(call, calls_, WriteStatus(status, call->context)); });
+  Write(NewCall(std::move(request), std::move(done), kWriteLimit), [this](auto* call, auto answered) {
+    if (call->repeats > 0) call->request.set_maybe_repeat(true);
+    stub_->async()->Enqueue(&*call->context, &call->request, &call->response, std::move(answered));
+  });
 }
 
+// The repeat of a claim is answered with what the first one reserved.
 void RemoteShard::Claim(internal::v1::ClaimRequest request, Done<internal::v1::ClaimResponse> done) {
   calls_.Enter();
-  auto* call = NewCall(std::move(request), std::move(done), kWriteLimit);
-  stub_->async()->Claim(&call->context, &call->request, &call->response,
-                        [this, call](grpc::Status status) { End(call, calls_, WriteStatus(status, call->context)); });
+  Write(NewCall(std::move(request), std::move(done), kWriteLimit), [this](auto* call, auto answered) {
+    stub_->async()->Claim(&*call->context, &call->request, &call->response, std::move(answered));
+  });
+}
+
+template <typename C, typename Send>
+void RemoteShard::Write(C* call, Send send) {
+  send(call, [this, call, send](grpc::Status status) {
+    const absl::Status result = WriteStatus(status, *call->context);
+    if (TryAgain(call, status, result, doubt_limit_)) return Write(call, send);
+    End(call, calls_, result);
+  });
 }
 
 std::unique_ptr<LeaseStream> RemoteShard::OpenLeases(std::string worker, LeaseListener* listener) {
@@ -124,7 +160,7 @@ std::unique_ptr<EventSubscription> RemoteShard::WatchEvents(internal::v1::WatchS
   void RemoteShard::Method(v1::Method##Request request, Done<v1::Method##Response> done) {                    \
     calls_.Enter();                                                                                           \
     auto* call = NewCall(std::move(request), std::move(done), limit);                                         \
-    stub_->async()->Method(&call->context, &call->request, &call->response,                                   \
+    stub_->async()->Method(&*call->context, &call->request, &call->response,                                  \
                            [this, call](grpc::Status status) { End(call, calls_, FromGrpcStatus(status)); }); \
   }
 HIKYAKU_FORWARD(GetMessage, kReadLimit)
@@ -139,7 +175,7 @@ HIKYAKU_FORWARD(Purge, kWriteLimit)
 void RemoteShard::CheckQueue(Done<v1::CheckQueueResponse> done) {
   calls_.Enter();
   auto* call = NewCall(v1::CheckQueueRequest(), std::move(done), absl::Minutes(10));
-  stub_->async()->CheckQueue(&call->context, &call->request, &call->response,
+  stub_->async()->CheckQueue(&*call->context, &call->request, &call->response,
                              [this, call](grpc::Status status) { End(call, calls_, FromGrpcStatus(status)); });
 }
 

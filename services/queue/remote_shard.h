@@ -1,5 +1,9 @@
 // A shard in another process, over gRPC.
 //
+// A write whose connection breaks before the answer is in doubt. It is sent again, marked as a repeat, to the same
+// shard, as soon as that is there again; only when that takes longer than `doubt_limit` is the caller told that nobody
+// knows.
+//
 // Threading: as Shard says; callbacks run on gRPC's threads.
 // Lifetimes: the destructor waits for every call under way (each has a deadline).
 #ifndef HIKYAKU_SERVICES_QUEUE_REMOTE_SHARD_H_
@@ -21,9 +25,12 @@ class RemoteShard final : public Shard {
   // How long an Enqueue may take: a few syncs of a very slow disk. Less than what clients wait for an answer.
   static constexpr absl::Duration kWriteLimit = absl::Seconds(20);
   static constexpr absl::Duration kReadLimit = absl::Seconds(10);
+  // A restart of a shard, with time to spare, and less than SMTP clients and proxies wait.
+  static constexpr absl::Duration kDoubtLimit = absl::Seconds(20);
 
   // `address` as in queue.shards; `max_message` bytes bound what may be sent and received.
-  RemoteShard(std::string name, const std::string& address, const InternalTls& tls, std::size_t max_message);
+  RemoteShard(std::string name, const std::string& address, const InternalTls& tls, std::size_t max_message,
+              absl::Duration doubt_limit = kDoubtLimit);
   ~RemoteShard() override;
 
   absl::string_view name() const override { return name_; }
@@ -45,7 +52,12 @@ class RemoteShard final : public Shard {
   std::string NotReady() const override;
 
  private:
+  // Sends by `send`, again if need be, and ends the call.
+  template <typename C, typename Send>
+  void Write(C* call, Send send);
+
   const std::string name_;
+  const absl::Duration doubt_limit_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<internal::v1::QueueService::Stub> stub_;
   hikyaku::Gate calls_;

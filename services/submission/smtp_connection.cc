@@ -25,6 +25,9 @@ constexpr std::size_t kReadBytes = 32 * 1024;
 // Held for a message whose size is not declared, until more of it has come.
 constexpr std::uint64_t kFirstHold = 16 * 1024;
 
+// One who waits for its client looks so often whether it has become crowded.
+constexpr absl::Duration kLookAgain = absl::Seconds(30);
+
 constexpr char kNoRoom[] = "Insufficient system storage, try again later";
 
 smtp::ServerOptions SessionOptions(const SmtpSettings& settings, const net::Endpoint& client) {
@@ -75,8 +78,8 @@ class Connection : private smtp::ServerPolicy {
     const std::string output = session_.TakeOutput();
     if (output.empty()) co_return true;
     co_await OutliveCancel();
-    command_deadline_ = doors_.clock->Now() + settings_->idle_timeout;
-    const absl::Status written = co_await stream_->WriteAll(output, settings_->idle_timeout);
+    said_ = doors_.clock->Now();
+    const absl::Status written = co_await stream_->WriteAll(output, Patience());
     co_return written.ok();
   }
 
@@ -88,9 +91,11 @@ class Connection : private smtp::ServerPolicy {
     }
     const absl::Duration limit = ReadLimit();
     if (limit <= absl::ZeroDuration()) co_return session_.TimedOut();
-    const absl::StatusOr<std::size_t> count = co_await stream_->ReadSome(buffer_.data(), buffer_.size(), limit);
+    const absl::Duration wait = std::min(limit, kLookAgain);
+    const absl::StatusOr<std::size_t> count = co_await stream_->ReadSome(buffer_.data(), buffer_.size(), wait);
     if (count.ok()) co_return Feed(absl::string_view(buffer_.data(), *count));
     const bool time_is_up = absl::IsDeadlineExceeded(count.status());
+    if (time_is_up && wait < limit) co_return Want::kRead;
     // At the end of a drain, and when a cancel wakes us to see that one began, the next round says 421.
     if (doors_.drain->begun() && (time_is_up || absl::IsCancelled(count.status()))) co_return Want::kRead;
     if (time_is_up) co_return session_.TimedOut();
@@ -109,6 +114,7 @@ class Connection : private smtp::ServerPolicy {
     const Want want = session_.Feed(bytes);
     if (ReadingMessage()) {
       message_bytes_ += bytes.size();
+      BuyTime(bytes.size());
       if (!hold_.RaiseTo(message_bytes_)) {
         Stats::Smtp().Refused(absl::ResourceExhaustedError(""));
         return session_.Refuse({421, "4.3.1", kNoRoom});
@@ -125,12 +131,29 @@ class Connection : private smtp::ServerPolicy {
     return ReadingMessage() || session_.state() == State::kMail || session_.state() == State::kRcpt;
   }
 
+  // How long a client may be silent.
+  absl::Duration Patience() const {
+    const bool crowded = doors_.admission != nullptr && doors_.admission->crowded();
+    return crowded ? std::min(settings_->idle_timeout, kCrowdedTimeout) : settings_->idle_timeout;
+  }
+
+  // For bytes of a message.
+  void BuyTime(std::size_t bytes) {
+    heard_ = doors_.clock->Now();
+    const absl::Time most = heard_ + Patience();
+    if (settings_->min_data_rate == 0) {
+      rate_deadline_ = most;
+    } else {
+      rate_deadline_ += absl::Seconds(static_cast<double>(bytes) / static_cast<double>(settings_->min_data_rate));
+      rate_deadline_ = std::min(rate_deadline_, most);
+    }
+  }
+
   absl::Duration ReadLimit() const {
-    const absl::Time now = doors_.clock->Now();
-    absl::Time end = command_deadline_;
-    if (ReadingMessage()) end = std::min(now + settings_->idle_timeout, data_deadline_);
+    absl::Time end = said_ + Patience();
+    if (ReadingMessage()) end = std::min({rate_deadline_, heard_ + Patience(), data_deadline_});
     if (doors_.drain->begun()) end = std::min(end, doors_.drain->until());
-    return end - now;
+    return end - doors_.clock->Now();
   }
 
   // The message is complete: gives the answer to its last dot or chunk.
@@ -181,7 +204,9 @@ class Connection : private smtp::ServerPolicy {
 
   std::optional<Reply> CheckData(const smtp::Transaction& transaction) override {
     message_bytes_ = 0;
-    data_deadline_ = doors_.clock->Now() + settings_->data_timeout;
+    heard_ = doors_.clock->Now();
+    rate_deadline_ = heard_ + settings_->idle_timeout;
+    data_deadline_ = heard_ + settings_->data_timeout;
     if (hold_.RaiseTo(std::max(transaction.declared_size, kFirstHold))) return std::nullopt;
     Stats::Smtp().Refused(absl::ResourceExhaustedError(""));
     return Reply{452, "4.3.1", kNoRoom};
@@ -193,9 +218,11 @@ class Connection : private smtp::ServerPolicy {
   smtp::ServerSession session_;
 
   std::array<char, kReadBytes> buffer_;
-  MemoryBudget::Hold hold_;          // For the message that is being read or queued.
-  std::uint64_t message_bytes_ = 0;  // Of it, so far.
-  absl::Time command_deadline_ = absl::InfiniteFuture();
+  MemoryBudget::Hold hold_;                  // For the message that is being read or queued.
+  std::uint64_t message_bytes_ = 0;          // Of it, so far.
+  absl::Time said_ = absl::InfinitePast();   // Our last reply.
+  absl::Time heard_ = absl::InfinitePast();  // The message's last bytes.
+  absl::Time rate_deadline_ = absl::InfiniteFuture();
   absl::Time data_deadline_ = absl::InfiniteFuture();
 };
 

@@ -1,8 +1,12 @@
 // One SMTP connection: the coroutine that reads, writes and keeps time around the pure smtp::ServerSession, and that
 // makes each message durable before it says 250.
 //
-// Time:   the session's silence and each command are bounded by idle_timeout, a whole message by data_timeout (RFC 5321
-//         §4.5.3.2). Memory: the read buffer, and the message, which is counted in the MemoryBudget as it comes.
+// Time:   each command is bounded by idle_timeout, from our last reply to its end, however its bytes come; so is
+// silence
+//         within a message. A message as a whole is bounded by data_timeout (RFC 5321 §4.5.3.2), and must come at
+//         min_data_rate: each read buys time at that rate, and no more than idle_timeout can be saved. When the server
+//         is crowded (net::Admission), kCrowdedTimeout takes the place of idle_timeout, for those who wait already too.
+// Memory: the read buffer, and the message, which is counted in the MemoryBudget as it comes.
 // Stop:   SmtpDrain::Begin, then a cancel of the task. A connection between two transactions says 421 at once; one that
 // is
 //         in a transaction goes on until the end of that, or of the drain's time.
@@ -15,6 +19,7 @@
 
 #include "absl/time/time.h"
 #include "lib/base/clock.h"
+#include "lib/net/admission.h"
 #include "lib/net/asio.h"
 #include "lib/net/stream.h"
 #include "lib/submission/accept.h"
@@ -45,7 +50,11 @@ struct SmtpDoors {
   MemoryBudget* budget;
   Clock* clock;
   const SmtpDrain* drain;
+  const net::Admission* admission = nullptr;  // Not set: never crowded.
 };
+
+// As Postfix's smtpd_timeout under stress.
+inline constexpr absl::Duration kCrowdedTimeout = absl::Seconds(10);
 
 // Serves the connection to its end and closes it.
 awaitable<void> ServeSmtp(std::unique_ptr<net::Stream> stream, std::shared_ptr<const SmtpSettings> settings,

@@ -12,21 +12,23 @@ namespace {
 
 constexpr std::uint16_t kDefaultPort = 2525;
 
-// The default of limits.connections_per_client, which strangers keep when that is 0.
+// The default of limits.connections_per_client, which strangers keep when that is 0; and their rate.
 constexpr std::size_t kUntrustedConnections = 100;
+constexpr std::size_t kUntrustedRate = 100;
 
 // RFC 5321 §3.8: a server that is too busy says 421 and closes.
 std::string TurnAway(net::Refusal refusal) {
-  if (refusal == net::Refusal::kPerClient) {
-    return smtp::FormatReply({421, "4.7.0", "Too many connections from your address"});
+  switch (refusal) {
+    case net::Refusal::kPerClient: return smtp::FormatReply({421, "4.7.0", "Too many connections from your address"});
+    case net::Refusal::kRate: return smtp::FormatReply({421, "4.7.0", "Too many new connections from your address"});
+    default: return smtp::FormatReply({421, "4.3.2", "Too many connections, try again later"});
   }
-  return smtp::FormatReply({421, "4.3.2", "Too many connections, try again later"});
 }
 
 }  // namespace
 
 SmtpServer::SmtpServer(SmtpSettings settings, Doors doors)
-    : doors_{doors.acceptor, doors.policy, doors.budget, doors.clock, &drain_},
+    : doors_{doors.acceptor, doors.policy, doors.budget, doors.clock, &drain_, nullptr},
       settings_(std::make_shared<const SmtpSettings>(std::move(settings))) {}
 
 SmtpServer::~SmtpServer() { Stop(absl::ZeroDuration()); }
@@ -36,6 +38,7 @@ absl::StatusOr<std::unique_ptr<SmtpServer>> SmtpServer::Start(net::IoPool& pool,
   ASSIGN_OR_RETURN(SmtpSettings settings, SmtpSettingsFrom(config));
   std::unique_ptr<SmtpServer> server(new SmtpServer(std::move(settings), doors));
   const auto admission = std::make_shared<net::Admission>(server->CapsFrom(config.limits()));
+  server->doors_.admission = admission.get();  // The listeners keep it.
   for (const v1::SmtpListener& listener : config.listeners().smtp()) {
     net::ListenerOptions options;
     ASSIGN_OR_RETURN(options.at, net::ParseEndpoint(listener.address(), kDefaultPort));
@@ -53,13 +56,16 @@ absl::StatusOr<std::unique_ptr<SmtpServer>> SmtpServer::Start(net::IoPool& pool,
 
 // Without a cap for clients, only those in trusted networks, as they are now, have none.
 net::Admission::Caps SmtpServer::CapsFrom(const v1::Limits& limits) const {
+  const auto trusted = [this](const address::IpAddress& client) { return IsTrusted(*Settings(), client); };
   net::Admission::Caps caps;
   caps.total = limits.connections();
   caps.per_client = limits.connections_per_client();
   if (caps.per_client == 0) {
     caps.per_client = kUntrustedConnections;
-    caps.exempt = [this](const address::IpAddress& client) { return IsTrusted(*Settings(), client); };
+    caps.exempt = trusted;
   }
+  caps.rate_per_client = kUntrustedRate;
+  caps.rate_exempt = trusted;
   return caps;
 }
 

@@ -2,6 +2,7 @@
 #ifndef HIKYAKU_SERVICES_SUBMISSION_SMTP_SETTINGS_H_
 #define HIKYAKU_SERVICES_SUBMISSION_SMTP_SETTINGS_H_
 
+#include <cstdint>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -19,6 +20,7 @@ struct SmtpSettings {
   AssembleOptions assemble;
   absl::Duration idle_timeout = absl::Minutes(5);   // RFC 5321 §4.5.3.2.7.
   absl::Duration data_timeout = absl::Minutes(30);  // Of one message.
+  std::uint64_t min_data_rate = 500;                // Bytes a second; 0: any.
 };
 
 // Whether `client` is in trusted_networks.

@@ -9,6 +9,9 @@
 namespace hikyaku::submission {
 namespace {
 
+// At once, shared among clients as net::Admission says.
+constexpr std::size_t kGrpcConnections = 2000;
+
 RequestLimits LimitsFrom(const v1::Config& config) {
   RequestLimits limits;
   limits.recipients = config.limits().recipients();
@@ -20,6 +23,8 @@ GrpcServerOptions GrpcFrom(const v1::Config& config) {
   for (const v1::GrpcListener& listener : config.listeners().grpc()) options.addresses.push_back(listener.address());
   options.max_message = static_cast<std::size_t>(MaxRequestBytes(config.limits().message_size().bytes()));
   options.memory = config.limits().memory().bytes();
+  options.connections.total = kGrpcConnections;
+  options.connections.per_client = config.limits().connections_per_client();
   return options;
 }
 

@@ -124,6 +124,13 @@ class Node:
     def log(self):
         return self.process.output()
 
+    def peak_mib(self):
+        """The most resident memory that the process ever had."""
+        for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+        raise AssertionError("no VmHWM")
+
     def rss_mib(self):
         """Resident memory that is the process's own."""
         for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():

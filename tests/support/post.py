@@ -34,14 +34,14 @@ def mail(subject, body="Hello.\r\n", sender="alice@ours.test", to="r@ok.test", h
 
 
 class Post:
-    def __init__(self, stage, config=None, zone=None, plain=False):
+    def __init__(self, stage, config=None, zone=None, plain=False, node=None):
         self.dns = stage.dns({**ZONE, **(zone or {})})
         self.sink = stage.sink(CHUNKING)
         self.sinks = [self.sink]
         if plain:
             self.plain = stage.sink(PLAIN, extensions=("PIPELINING", "ENHANCEDSTATUSCODES", "SIZE 52428800"))
             self.sinks.append(self.plain)
-        self.node = stage.node(config)
+        self.node = node or stage.node(config)
         self.api = stage.api(self.node)
 
     @property

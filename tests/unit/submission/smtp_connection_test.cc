@@ -45,7 +45,7 @@ class SmtpConnectionTest : public testing::Test {
         net::MakeMemoryPair(context_.get_executor(), {*address::IpAddress::Parse(from), 999}, {{}, 25});
     client_ = std::move(client);
     tasks_.Spawn(context_.get_executor(), ServeSmtp(std::move(server), std::make_shared<const SmtpSettings>(settings_),
-                                                    {&acceptor_, &policy_, &budget_, &Clock::System(), &drain_}));
+                                                    {&acceptor_, &policy_, &budget_, clock_, &drain_, &admission_}));
   }
 
   static awaitable<bool> WriteTo(net::Stream& stream, std::string bytes) {
@@ -92,6 +92,10 @@ class SmtpConnectionTest : public testing::Test {
   FakeAcceptor acceptor_;
   LiteralPolicy policy_;
   MemoryBudget budget_{1 << 20};
+  FakeClock fake_clock_;
+  Clock* clock_ = &Clock::System();
+  net::Admission admission_{
+      {.total = 4, .per_client = 0, .exempt = nullptr, .rate_per_client = 0, .rate_exempt = nullptr}};
   SmtpDrain drain_;
   std::unique_ptr<net::MemoryStream> client_;
 };
@@ -253,6 +257,69 @@ TEST_F(SmtpConnectionTest, DrippingMessageEndsAtItsLimit) {
     context_.run_for(std::chrono::milliseconds(30));
   }
   EXPECT_EQ(Reply().substr(0, 9), "421 4.4.2");
+}
+
+// Each byte buys time at the least rate; what is saved is never more than the time for silence.
+TEST_F(SmtpConnectionTest, DrippingMessageEndsByItsRate) {
+  clock_ = &fake_clock_;
+  settings_.idle_timeout = absl::Seconds(100);
+  settings_.min_data_rate = 10;
+  Begin();
+  EXPECT_EQ(Ask("DATA\r\n").substr(0, 3), "354");
+  const auto drip = [this](const std::string& bytes, absl::Duration after) {
+    fake_clock_.Advance(after);
+    Send(bytes);
+    context_.poll();
+  };
+  for (int i = 0; i < 5; ++i) drip(std::string(1000, 'x'), absl::Seconds(99));  // Fast enough, with long pauses.
+  for (int i = 0; i < 9; ++i) drip("x", absl::Seconds(10));
+  const std::size_t sessions = tasks_.size();
+  EXPECT_EQ(sessions, 1u);
+  drip("x", absl::Seconds(11));
+  EXPECT_EQ(Reply().substr(0, 9), "421 4.4.2");
+}
+
+TEST_F(SmtpConnectionTest, WithoutALeastRateADripIsEnough) {
+  clock_ = &fake_clock_;
+  settings_.idle_timeout = absl::Seconds(100);
+  settings_.min_data_rate = 0;
+  Begin();
+  EXPECT_EQ(Ask("DATA\r\n").substr(0, 3), "354");
+  for (int i = 0; i < 15; ++i) {
+    fake_clock_.Advance(absl::Seconds(90));
+    Send("x");
+    context_.poll();
+  }
+  EXPECT_EQ(Ask("\r\n.\r\n").substr(0, 3), "554") << "no header, but read to its end";
+}
+
+TEST_F(SmtpConnectionTest, CrowdedServerHasLittlePatience) {
+  clock_ = &fake_clock_;
+  Connect();
+  Reply();
+  fake_clock_.Advance(absl::Minutes(4));
+  Send("NO");
+  context_.poll();
+  for (int i = 1; i <= 3; ++i) {
+    const address::IpAddress other = *address::IpAddress::Parse(absl::StrCat("192.0.2.", i));
+    EXPECT_EQ(admission_.Enter(other, fake_clock_.Now()), std::nullopt);
+  }
+  Send("OP");
+  EXPECT_EQ(Reply().substr(0, 9), "421 4.4.2");
+}
+
+TEST_F(SmtpConnectionTest, CrowdedServerServesTheQuick) {
+  clock_ = &fake_clock_;
+  for (int i = 1; i <= 3; ++i) {
+    const address::IpAddress other = *address::IpAddress::Parse(absl::StrCat("192.0.2.", i));
+    EXPECT_EQ(admission_.Enter(other, fake_clock_.Now()), std::nullopt);
+  }
+  Connect();
+  Reply();
+  for (int i = 0; i < 5; ++i) {
+    fake_clock_.Advance(absl::Seconds(9));
+    EXPECT_EQ(Ask("NOOP\r\n").substr(0, 3), "250");
+  }
 }
 
 // ---- Stop ----

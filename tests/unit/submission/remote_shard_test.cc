@@ -1,0 +1,137 @@
+// RemoteShard against a shard whose connection breaks before the answer.
+#include "services/queue/remote_shard.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <future>
+#include <string>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "hikyaku/v1/config.pb.h"
+#include "services/common/grpc_server.h"
+#include "services/common/internal_tls.h"
+#include "services/queue/queue_service.h"
+#include "tests/unit/submission/fake_shard.h"
+
+namespace hikyaku::queue {
+namespace {
+
+constexpr std::size_t kMaxMessage = 1 << 20;
+
+// A shard that takes a request and dies: an HTTP/2 server that says hello, reads until `bytes` came, and closes.
+class DyingShard {
+ public:
+  explicit DyingShard(std::size_t bytes) : listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    const int on = 1;
+    setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof at;
+    EXPECT_EQ(bind(listener_, reinterpret_cast<sockaddr*>(&at), size), 0);
+    EXPECT_EQ(listen(listener_, 1), 0);
+    EXPECT_EQ(getsockname(listener_, reinterpret_cast<sockaddr*>(&at), &size), 0);
+    port_ = ntohs(at.sin_port);
+    thread_ = std::thread([this, bytes] { Serve(bytes); });
+  }
+  ~DyingShard() { Join(); }
+
+  std::string address() const { return absl::StrCat("127.0.0.1:", port_); }
+  void Join() {
+    if (thread_.joinable()) thread_.join();
+  }
+
+ private:
+  void Serve(std::size_t bytes) {
+    const int connection = accept(listener_, nullptr, nullptr);
+    close(listener_);
+    const char settings[9] = {0, 0, 0, 4, 0, 0, 0, 0, 0};
+    EXPECT_EQ(send(connection, settings, sizeof settings, 0), 9);
+    char buffer[65536];
+    for (std::size_t came = 0; came < bytes;) {
+      const ssize_t count = recv(connection, buffer, sizeof buffer, 0);
+      if (count <= 0) break;
+      came += count;
+    }
+    close(connection);
+  }
+
+  const int listener_;
+  int port_ = 0;
+  std::thread thread_;
+};
+
+internal::v1::EnqueueRequest Request() {
+  internal::v1::EnqueueRequest request;
+  request.mutable_envelope()->set_message_id(std::string(MessageId::kBytes, 'i'));
+  request.set_body(std::string(20'000, 'x'));
+  internal::v1::Destination& destination = *request.add_destinations();
+  destination.set_domain("ok.test");
+  destination.add_recipients("r@ok.test");
+  return request;
+}
+
+// The answer to one Enqueue.
+std::future<absl::Status> Enqueue(RemoteShard& shard) {
+  auto answered = std::make_shared<std::promise<absl::Status>>();
+  auto future = answered->get_future();
+  shard.Enqueue(Request(),
+                [answered](absl::StatusOr<internal::v1::EnqueueResponse> r) { answered->set_value(r.status()); });
+  return future;
+}
+
+TEST(RemoteShard, RepeatsAsARepeatWhatBrokeBeforeTheAnswer) {
+  DyingShard dying(20'000);
+  RemoteShard remote("q0", dying.address(), InternalTls(v1::Config()), kMaxMessage);
+  std::future<absl::Status> answer = Enqueue(remote);
+  dying.Join();
+
+  submission::FakeShard shard("q0");
+  QueueService service(shard);
+  GrpcServerOptions options;
+  options.addresses = {dying.address()};
+  options.max_message = kMaxMessage;
+  options.for_our_own = true;
+  const auto server = GrpcServer::Start(options, {&service});
+  ASSERT_TRUE(server.ok()) << server.status();
+  EXPECT_EQ(answer.get(), absl::OkStatus());
+  ASSERT_EQ(shard.written.size(), 1u);
+  EXPECT_TRUE(shard.written[0].maybe_repeat());
+  EXPECT_EQ(shard.written[0].body().size(), 20'000u);
+
+  EXPECT_EQ(Enqueue(remote).get(), absl::OkStatus());
+  EXPECT_FALSE(shard.written.at(1).maybe_repeat());
+}
+
+TEST(RemoteShard, NobodyKnowsWhenTheShardDoesNotComeBack) {
+  DyingShard dying(20'000);
+  RemoteShard remote("q0", dying.address(), InternalTls(v1::Config()), kMaxMessage, absl::Milliseconds(300));
+  const absl::Status answer = Enqueue(remote).get();
+  EXPECT_EQ(answer.code(), absl::StatusCode::kDeadlineExceeded) << answer;
+}
+
+TEST(RemoteShard, NothingIsWrittenWhereNobodyListens) {
+  std::string address;
+  {
+    DyingShard gone(0);
+    address = gone.address();
+    const int probe = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    to.sin_port = htons(std::stoi(address.substr(address.rfind(':') + 1)));
+    EXPECT_EQ(connect(probe, reinterpret_cast<sockaddr*>(&to), sizeof to), 0);
+    close(probe);
+  }
+  RemoteShard remote("q0", address, InternalTls(v1::Config()), kMaxMessage);
+  const absl::Status answer = Enqueue(remote).get();
+  EXPECT_EQ(answer.code(), absl::StatusCode::kUnavailable) << answer;
+}
+
+}  // namespace
+}  // namespace hikyaku::queue
