@@ -1,4 +1,5 @@
-// The clock of every limit and every sleep, and the timer on it: steady, so that no jump of the wall clock moves a limit.
+// The clock of every limit and every sleep, and the timer on it: steady, so that no jump of the wall clock moves a
+// limit.
 //
 // It has a door for the simulation: with a VirtualTime installed, time stands still until the simulation moves it, and
 // no timer fires by itself (virtual_loop.h).

@@ -55,8 +55,8 @@ Domain& Schedule::Get(absl::string_view name) {
 
 void Schedule::Forget(Domain& domain) {
   if (domain.held > 0 || domain.active > 0 || domain.suspended || domain.paused) return;
-  // What a lane has parked may be on its way to disk, and not counted as open yet. One that is empty after all is dropped
-  // by its refill.
+  // What a lane has parked may be on its way to disk, and not counted as open yet. One that is empty after all is
+  // dropped by its refill.
   if (domain.has_lanes()) return;
   if (domain.pace.proven(limits_.pace)) {
     if (proven_.size() >= kProven) proven_.clear();

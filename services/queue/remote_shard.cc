@@ -80,6 +80,10 @@ void End(C* call, hikyaku::Gate& calls, const absl::Status& status) {
   calls.Leave();
 }
 
+absl::Status InDoubt(const grpc::Status& status) {
+  return absl::DeadlineExceededError(absl::StrCat("the shard may or may not have it: ", status.error_message()));
+}
+
 // Whether the shard wrote is known only if it said so, or if the request never left. All else is in doubt, which the
 // contract of Shard calls kDeadlineExceeded.
 absl::Status WriteStatus(const grpc::Status& status, const grpc::ClientContext& context) {
@@ -89,7 +93,7 @@ absl::Status WriteStatus(const grpc::Status& status, const grpc::ClientContext& 
        absl::StartsWith(status.error_message(), "DNS resolution failed"))) {
     return FromGrpcStatus(status);
   }
-  return absl::DeadlineExceededError(absl::StrCat("the shard may or may not have it: ", status.error_message()));
+  return InDoubt(status);
 }
 
 // Makes the call ready to be sent once more, to the same shard, as soon as that can be reached. False: it was tried
@@ -140,9 +144,11 @@ void RemoteShard::Claim(internal::v1::ClaimRequest request, Done<internal::v1::C
 template <typename C, typename Send>
 void RemoteShard::Write(C* call, Send send) {
   send(call, [this, call, send](grpc::Status status) {
-    const absl::Status result = WriteStatus(status, *call->context);
+    absl::Status result = WriteStatus(status, *call->context);
     if (TryAgain(call, status, result, doubt_limit_)) return Write(call, send);
-    End(call, calls_, result);
+    // That the repeat was not written says nothing of the first try.
+    if (call->repeats > 0 && !result.ok()) result = InDoubt(status);
+    End(call, calls_, std::move(result));
   });
 }
 

@@ -109,7 +109,7 @@ void Faults::AddNetworkFaults() {
 }
 
 void Faults::AddDiskFaults() {
-  const auto add = [this](const char* name, double SimDisk::*fault, double chance) {
+  const auto add = [this](const char* name, double SimDisk::* fault, double chance) {
     kinds_.push_back({name, [this, fault, chance] {
                         SimDisk& disk = AnyShard().disk;
                         disk.*fault = chance;

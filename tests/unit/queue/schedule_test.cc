@@ -222,8 +222,8 @@ TEST_F(ScheduleTest, ForgottenWithWhatIsScheduledButNotWithWhatIsParked) {
   EXPECT_EQ(schedule_.Get("x").open, 1);
 }
 
-// Found by the simulation: the last delivery of a domain ended in the commit that brought the next one, which was parked
-// and then known to nobody until it expired.
+// Found by the simulation: the last delivery of a domain ended in the commit that brought the next one, which was
+// parked and then known to nobody until it expired.
 TEST_F(ScheduleTest, WhatIsParkedAndNotYetCountedIsNotForgotten) {
   Domain& domain = schedule_.Get("x");
   schedule_.NoteParked(domain, 1, "t", "k");
