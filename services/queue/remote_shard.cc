@@ -148,7 +148,7 @@ void RemoteShard::Write(C* call, Send send) {
     if (TryAgain(call, status, result, doubt_limit_)) return Write(call, send);
     // That the repeat was not written says nothing of the first try.
     if (call->repeats > 0 && !result.ok()) result = InDoubt(status);
-    End(call, calls_, std::move(result));
+    End(call, calls_, result);
   });
 }
 
