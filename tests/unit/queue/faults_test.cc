@@ -1,6 +1,7 @@
 // What the shard does when the disk fails, and what its checker sees.
 #include <algorithm>
 #include <fstream>
+#include <map>
 #include <thread>
 
 #include "lib/queue/keys.h"
@@ -330,11 +331,12 @@ class LogTest : public ShardTest {
   // The same with what is in it now.
   std::vector<std::filesystem::path> Killed() {
     const std::string copy = options_.data_dir + "-killed";
-    EXPECT_TRUE(Eventually([&] {  // Again if a file that is not needed any more goes meanwhile.
+    EXPECT_TRUE(Eventually([&] {  // Again if a file came, went or grew meanwhile: a kill has one moment for all.
       std::error_code error;
       std::filesystem::remove_all(copy);
+      const auto before = Sizes(options_.data_dir);
       std::filesystem::copy(options_.data_dir, copy, std::filesystem::copy_options::recursive, error);
-      return !error;
+      return !error && Sizes(options_.data_dir) == before;
     }));
     shard_ = nullptr;
     options_.data_dir = copy;
@@ -344,6 +346,15 @@ class LogTest : public ShardTest {
     }
     std::sort(logs.begin(), logs.end());
     return logs;
+  }
+
+  static std::map<std::string, std::uintmax_t> Sizes(const std::string& folder) {
+    std::map<std::string, std::uintmax_t> sizes;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+      std::error_code gone;
+      if (entry.is_regular_file(gone)) sizes[entry.path().string()] = entry.file_size(gone);
+    }
+    return sizes;
   }
 
   static void Zero(const std::filesystem::path& path, int from_end, int count) {
