@@ -244,6 +244,8 @@ void Books::CheckTaken(const std::string& token, const Mail& mail, const std::st
   for (std::size_t i = 0; i < taken.size(); ++i) {
     const bool last = i + 1 == taken.size();
     if (last && ends.delivered > 0) break;
+    // A purge takes even what a worker is sending: the end is "cancelled", whatever the host says a moment later.
+    if (last && ends.cancelled > 0) break;
     if (!last) ++counts_.duplicates;
     if (Explained(taken[i], last ? nullptr : &taken[i + 1])) continue;
     if (twin && ends.delivered > 1) {

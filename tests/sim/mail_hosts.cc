@@ -221,12 +221,14 @@ awaitable<absl::StatusOr<std::unique_ptr<net::Stream>>> SimDialer::Dial(net::End
 awaitable<absl::StatusOr<dns::MxAnswers>> SimResolver::ResolveMx(std::string domain, absl::Duration limit) {
   const auto state = hosts_.dns_.find(domain);
   CO_RETURN_IF_ERROR(co_await net::Sleep(world_.random.Between(absl::Milliseconds(1), absl::Milliseconds(20))));
-  if (state == hosts_.dns_.end() || state->second == absl::StatusCode::kNotFound) {
+  // As it is now: while a silence lasts, the domain may come to another state.
+  const absl::StatusCode code = state == hosts_.dns_.end() ? absl::StatusCode::kNotFound : state->second;
+  if (code == absl::StatusCode::kNotFound) {
     books_.NoteDead(domain);
     co_return absl::NotFoundError("NXDOMAIN");
   }
-  if (state->second == absl::StatusCode::kDeadlineExceeded) CO_RETURN_IF_ERROR(co_await net::Sleep(limit));
-  if (state->second != absl::StatusCode::kOk) co_return absl::Status(state->second, "DNS fails");
+  if (code == absl::StatusCode::kDeadlineExceeded) CO_RETURN_IF_ERROR(co_await net::Sleep(limit));
+  if (code != absl::StatusCode::kOk) co_return absl::Status(code, "DNS fails");
   const int number = domain[1] - '0';
   dns::MxAnswers answers;
   answers.expires = absl::InfiniteFuture();
