@@ -209,7 +209,7 @@ class Health:
             pass
 
     def wait(self, status, since=0.0, timeout=30):
-        """When this was told, at `since` or later."""
+        """When this was told, at `since` or later: a node that starts tells NOT_SERVING too."""
         return wait_for(lambda: next((at for told, at in self.told if told == status and at >= since), None), timeout,
                         lambda: f"{status} in {self.told}")
 
@@ -242,7 +242,7 @@ def test_g09_health_while_it_drains(stage):
         busy.envelope("alice@ours.test", "r@ok.test")
         begin = time.monotonic()
         world.node.process.signal(15)
-        soon(begin, health.wait(Health.NOT_SERVING))
+        soon(begin, health.wait(Health.NOT_SERVING, since=begin))
         assert busy.command("RSET")[0] in (250, 421)
 
 
@@ -252,9 +252,9 @@ def test_g09_health_when_the_disk_is_full(stage):
     world = World(stage, {"data_dir": str(disk.path / "data"), "queue": {
         "min_free_disk": "16MiB", "min_free_inodes": 500, "write_buffer": "1MiB", "hot_bodies": "4MiB"}})
     health = watch(stage, world.node)
-    disk.fill(leave=10 * MIB)
     filled = time.monotonic()
-    soon(filled, health.wait(Health.NOT_SERVING))
+    disk.fill(leave=10 * MIB)
+    soon(filled, health.wait(Health.NOT_SERVING, since=filled))
     assert health.check() == Health.NOT_SERVING
     disk.clear()
     soon(time.monotonic(), health.wait(Health.SERVING, since=filled))
@@ -267,7 +267,7 @@ def test_g09_health_when_the_shard_is_lost(stage):
     health = watch(stage, cluster.submission)
     begin = time.monotonic()
     cluster.shards["q0"].kill()
-    soon(begin, health.wait(Health.NOT_SERVING))
+    soon(begin, health.wait(Health.NOT_SERVING, since=begin))
     cluster.shards["q0"].start()
     health.wait(Health.SERVING, since=begin)
     assert cluster.submission.ready()[0] == 200
