@@ -127,7 +127,8 @@ void TaskGroup::Wait() { HIKYAKU_CHECK(WaitFor(absl::InfiniteDuration())); }
 bool TaskGroup::WaitFor(absl::Duration limit) {
   absl::MutexLock lock(&state_->mutex);
   HIKYAKU_CHECK(state_->closed);
-  const auto empty = [](State* state) { return state->tasks.empty(); };
+  // Asked with the mutex held.
+  const auto empty = [](State* state) ABSL_NO_THREAD_SAFETY_ANALYSIS { return state->tasks.empty(); };
   return state_->mutex.AwaitWithTimeout(absl::Condition(+empty, state_.get()), limit);
 }
 

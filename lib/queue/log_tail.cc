@@ -175,7 +175,7 @@ absl::StatusOr<std::vector<std::string>> Logs(const std::string& dir) {
   std::vector<std::pair<std::uint64_t, std::string>> found;
   std::error_code error;
   for (std::filesystem::directory_iterator it(dir, error), end; !error && it != end; it.increment(error)) {
-    std::uint64_t number;
+    std::uint64_t number = 0;
     if (it->path().extension() != ".log" || !absl::SimpleAtoi(it->path().stem().string(), &number)) continue;
     found.emplace_back(number, it->path().string());
   }

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <vector>
 
+#include "absl/base/config.h"
 #include "gtest/gtest.h"
 
 namespace hikyaku::cli {
@@ -23,7 +24,7 @@ std::size_t Resident() {
 
 // Frees 200 MiB in small pieces below one that stays, so that malloc itself gives nothing back.
 TEST(HeapTrim, GivesBackWhatStaysFree) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(ABSL_HAVE_ADDRESS_SANITIZER) || defined(ABSL_HAVE_THREAD_SANITIZER)
   GTEST_SKIP() << "a sanitizer's malloc is not glibc's";
 #endif
   constexpr std::size_t kPiece = 1024, kPieces = 200 << 10;
