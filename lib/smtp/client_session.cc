@@ -20,6 +20,7 @@ namespace hikyaku::smtp {
 namespace {
 
 constexpr int kServiceClosing = 421;  // RFC 5321 §3.8: may answer any command.
+constexpr int kReady = 220;           // The one good answer to STARTTLS.
 
 // Whether `path` cannot end its line or its brackets early. Addresses come here parsed; this is the last gate before
 // the wire, where a slip would be an SMTP injection.
@@ -43,6 +44,7 @@ absl::string_view StepName(Step step) {
   switch (step) {
     case Step::kGreeting: return "greeting";
     case Step::kHello: return "EHLO";
+    case Step::kStartTls: return "STARTTLS";
     case Step::kMail: return "MAIL";
     case Step::kRcpt: return "RCPT";
     case Step::kData: return "DATA";
@@ -62,8 +64,9 @@ bool TransactionResult::Ambiguous() const {
 
 ClientSession::ClientSession(std::string hostname) : hostname_(std::move(hostname)) {}
 
-ClientSession::Want ClientSession::Start() {
+ClientSession::Want ClientSession::Start(StartTls starttls) {
   HIKYAKU_CHECK(state_ == State::kNew);
+  starttls_ = starttls;
   state_ = State::kGreeting;
   return Want::kRead;
 }
@@ -81,7 +84,7 @@ ClientSession::Want ClientSession::Feed(absl::string_view bytes) {
   }
   if (state_ == State::kClosed) return Want::kClose;
   if (gave_up_write) return Close("write given up");
-  if (want == Want::kWrite && parser_.InsideReply()) return Close("reply to no command");
+  if ((want == Want::kWrite || want == Want::kTls) && parser_.InsideReply()) return Close("reply to no command");
   return state_ == State::kIdle ? Want::kIdle : want;
 }
 
@@ -90,10 +93,12 @@ ClientSession::Want ClientSession::OnReply(Reply reply) {
     case State::kGreeting: return OnGreeting(std::move(reply));
     case State::kEhlo:
     case State::kHelo: return OnHello(std::move(reply));
+    case State::kStartTls: return OnStartTls(std::move(reply));
     case State::kReset: return OnReset(reply);
     case State::kTransaction: return OnTransactionReply(std::move(reply));
     case State::kQuitting: return Close("");
     case State::kNew:
+    case State::kTls:
     case State::kIdle:
     case State::kClosed: break;
   }
@@ -132,13 +137,52 @@ ClientSession::Want ClientSession::OnHello(Reply reply) {
   if (reply.Positive()) {
     extensions_ = Extensions();
     if (state_ == State::kEhlo) ReadExtensions(reply.text);
-    state_ = State::kIdle;
-    return Want::kIdle;
+    return AfterHello();
   }
   // RFC 5321 §3.2: a server of RFC 821 does not know EHLO.
   if (state_ == State::kEhlo && reply.Permanent()) return SendHello(State::kHelo, "HELO");
   refusal_ = std::move(reply);
   return Close("");
+}
+
+ClientSession::Want ClientSession::AfterHello() {
+  if (extensions_.starttls && starttls_ != StartTls::kNever) {
+    state_ = State::kStartTls;
+    step_ = Step::kStartTls;
+    commands_ = "STARTTLS\r\n";
+    output_ = {commands_};
+    return Want::kWrite;
+  }
+  if (starttls_ == StartTls::kRequired) return DenyTls("");
+  state_ = State::kIdle;
+  return Want::kIdle;
+}
+
+ClientSession::Want ClientSession::OnStartTls(Reply reply) {
+  if (reply.code == kReady) {
+    state_ = State::kTls;
+    return Want::kTls;
+  }
+  if (reply.code == kServiceClosing) return OnUnasked(reply);
+  if (reply.Positive() || reply.Intermediate()) {
+    return Close(absl::StrCat("out of place at STARTTLS: ", reply.ToString()));
+  }
+  if (starttls_ == StartTls::kRequired) return DenyTls(reply.ToString());
+  state_ = State::kIdle;
+  return Want::kIdle;
+}
+
+ClientSession::Want ClientSession::TlsBegun() {
+  HIKYAKU_CHECK(state_ == State::kTls);
+  starttls_ = StartTls::kNever;
+  parser_ = ReplyParser();
+  return SendHello(State::kEhlo, "EHLO");
+}
+
+ClientSession::Want ClientSession::DenyTls(std::string why) {
+  tls_denied_ = std::move(why);
+  state_ = State::kIdle;
+  return Quit();
 }
 
 void ClientSession::ReadExtensions(absl::string_view text) {

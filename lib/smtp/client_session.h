@@ -2,7 +2,7 @@
 // write and whether to read, and takes the bytes that came.
 //
 // Source:     RFC 5321 (dialogue), RFC 2920 (PIPELINING), RFC 3030 (CHUNKING), RFC 1870 (SIZE), RFC 6152 (8BITMIME),
-//             RFC 6531 (SMTPUTF8).
+//             RFC 6531 (SMTPUTF8), RFC 3207 (STARTTLS).
 // Non-goals:  judging mail: it reports the replies and where the dialogue stood, lib/delivery/verdict judges. Time: the
 //             caller waits at most ClientTimeouts::For(step()) for each whole reply, and for each write.
 // Threading:  one owner, the coroutine of the connection.
@@ -34,7 +34,7 @@
 namespace hikyaku::smtp {
 
 // Where the dialogue stands: what the client waits for now. Each names its timeout of RFC 5321 §4.5.3.2.
-enum class Step { kGreeting, kHello, kMail, kRcpt, kData, kBody, kDot, kRset, kQuit };
+enum class Step { kGreeting, kHello, kStartTls, kMail, kRcpt, kData, kBody, kDot, kRset, kQuit };
 
 // "MAIL", "RCPT", … for texts such as "timeout at RCPT".
 absl::string_view StepName(Step step);
@@ -50,6 +50,13 @@ struct Extensions {
   bool starttls = false;
   bool size_offered = false;
   std::uint64_t size = 0;  // The largest message that the peer takes; 0: no limit named.
+};
+
+// What to do about TLS in the session.
+enum class StartTls {
+  kNever,      // Not asked for: none is wanted, or the connection is TLS already.
+  kIfOffered,  // Where the peer does not offer or refuses it, the session goes on in clear text.
+  kRequired,   // Else the session ends: see tls_denied().
 };
 
 // One transaction to be made. The addresses go out verbatim between `<` and `>`: already A-labels unless
@@ -82,7 +89,7 @@ struct TransactionResult {
 
 class ClientSession {
  public:
-  enum class Want { kWrite, kRead, kIdle, kClose };
+  enum class Want { kWrite, kRead, kTls, kIdle, kClose };
 
   // Bodies up to here go out in one write with their envelope when the peer offers CHUNKING and PIPELINING; beyond it
   // a refused recipient would waste too much.
@@ -97,9 +104,13 @@ class ClientSession {
   ClientSession(const ClientSession&) = delete;  // output() points into it.
   ClientSession& operator=(const ClientSession&) = delete;
 
-  // Waits for the greeting. kIdle follows when EHLO (or HELO) was accepted; kClose when the peer refused (refusal())
-  // or spoke no SMTP (broke()).
-  Want Start();
+  // Waits for the greeting. kIdle follows when EHLO (or HELO) was accepted, and STARTTLS was dealt with; kClose when the
+  // peer refused (refusal()), denied TLS that is required (tls_denied()) or spoke no SMTP (broke()).
+  Want Start(StartTls starttls = StartTls::kNever);
+
+  // After kTls: the handshake has succeeded. Everything that the peer said before is forgotten, and EHLO is said anew
+  // (RFC 3207 §4.2). What was read behind the reply to STARTTLS never gets here: that session is broken.
+  Want TlsBegun();
 
   // Starts a transaction; only in kIdle. A session that owes a RSET sends it first. An address that could break the
   // line (a control, a space outside quotes, `<`, `>`) ends it at once: kIdle with `broke` set, nothing sent.
@@ -136,6 +147,9 @@ class ClientSession {
   const std::optional<Reply>& refusal() const { return refusal_; }
   const Reply& greeting() const { return greeting_; }
 
+  // TLS is required, and the peer does not offer it, or refuses it: its words, "" where it did not offer.
+  const std::optional<std::string>& tls_denied() const { return tls_denied_; }
+
   // Why the session is of no more use, when no reply says it; else empty.
   const std::string& broke() const { return broke_; }
 
@@ -144,7 +158,7 @@ class ClientSession {
   TransactionResult TakeResult() { return std::move(result_); }
 
  private:
-  enum class State { kNew, kGreeting, kEhlo, kHelo, kIdle, kTransaction, kReset, kQuitting, kClosed };
+  enum class State { kNew, kGreeting, kEhlo, kHelo, kStartTls, kTls, kIdle, kTransaction, kReset, kQuitting, kClosed };
   // What the next reply answers.
   enum class Awaits { kMail, kRcpt, kData, kFinal, kLoneDot };
 
@@ -152,6 +166,9 @@ class ClientSession {
   Want OnUnasked(const Reply& reply);
   Want OnGreeting(Reply reply);
   Want OnHello(Reply reply);
+  Want AfterHello();
+  Want OnStartTls(Reply reply);
+  Want DenyTls(std::string why);
   Want OnReset(const Reply& reply);
   Want OnTransactionReply(Reply reply);
   void Record(Awaits what, Reply reply);
@@ -182,6 +199,8 @@ class ClientSession {
   Extensions extensions_;
   Reply greeting_;
   std::optional<Reply> refusal_;
+  StartTls starttls_ = StartTls::kNever;
+  std::optional<std::string> tls_denied_;
   std::string broke_;
 
   Outgoing mail_;

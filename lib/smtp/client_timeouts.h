@@ -1,6 +1,6 @@
 // How long a client waits at each step of the dialogue.
 //
-// Source:     RFC 5321 §4.5.3.2, where each minimum is named. The four without one are ours.
+// Source:     RFC 5321 §4.5.3.2, where each minimum is named. The five without one are ours.
 // Threading:  plain values.
 #ifndef HIKYAKU_LIB_SMTP_CLIENT_TIMEOUTS_H_
 #define HIKYAKU_LIB_SMTP_CLIENT_TIMEOUTS_H_
@@ -14,6 +14,7 @@ struct ClientTimeouts {
   absl::Duration connect = absl::Seconds(30);  // TCP; no minimum in the RFC.
   absl::Duration greeting = absl::Minutes(5);  // §4.5.3.2.1.
   absl::Duration hello = absl::Minutes(5);     // EHLO and HELO; no minimum in the RFC, as MAIL.
+  absl::Duration tls = absl::Minutes(1);       // STARTTLS, and then the handshake; no minimum in the RFCs.
   absl::Duration mail = absl::Minutes(5);      // §4.5.3.2.2.
   absl::Duration rcpt = absl::Minutes(5);      // §4.5.3.2.3.
   absl::Duration data = absl::Minutes(2);      // §4.5.3.2.4.
@@ -27,6 +28,7 @@ struct ClientTimeouts {
     switch (step) {
       case Step::kGreeting: return greeting;
       case Step::kHello: return hello;
+      case Step::kStartTls: return tls;
       case Step::kMail: return mail;
       case Step::kRcpt: return rcpt;
       case Step::kData: return data;

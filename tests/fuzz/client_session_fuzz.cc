@@ -31,7 +31,7 @@ class Peer {
   explicit Peer(bool gives_up_body) : session_("client.test"), gives_up_body_(gives_up_body) {}
 
   void Run(absl::string_view bytes, std::size_t piece) {
-    Want want = Advance(session_.Start());
+    Want want = Advance(session_.Start(StartTls::kIfOffered));
     while (want != Want::kClose && !bytes.empty()) {
       const absl::string_view now = bytes.substr(0, piece);
       bytes.remove_prefix(now.size());
@@ -57,6 +57,8 @@ class Peer {
           continue;
         }
         want = Begin();
+      } else if (want == Want::kTls) {
+        want = session_.TlsBegun();
       } else if (want == Want::kWrite) {
         if (gives_up_body_ && session_.step() == Step::kBody) return want;
         CheckOutput();

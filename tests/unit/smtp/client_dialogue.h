@@ -24,7 +24,8 @@ inline const char kAll[] = "250-mx\r\n250-pipelining\r\n250-Chunking\r\n250-8bit
 
 class ClientDialogue {
  public:
-  ClientDialogue() : session_("out.ours.test"), want_(session_.Start()) {}
+  explicit ClientDialogue(StartTls starttls = StartTls::kNever)
+      : session_("out.ours.test"), want_(session_.Start(starttls)) {}
 
   // What the peer says; gives what the client writes in answer.
   std::string Says(absl::string_view reply) { return Run(session_.Feed(reply)); }
