@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "lib/queue/keys.h"
+#include "lib/queue/metrics.h"
 #include "lib/queue/rocks_store.h"
 #include "tests/unit/queue/faulty_store.h"
 #include "tests/unit/queue/harness.h"
@@ -323,9 +324,18 @@ class LogTest : public ShardTest {
  protected:
   // The logs, oldest first, of a shard that was killed with `mails` in it.
   std::vector<std::filesystem::path> KilledWith(int mails) {
-    Open();
+    OpenAndSettle();
     for (int i = 0; i < mails; ++i) Accept(Mail({"a@x.test"}, std::string(3000, 'b')));
     return Killed();
+  }
+
+  // Opens, and waits for the commit of the first round of retention: it comes within a second or so, and would stand in
+  // the log behind a mail that is to be the last.
+  void OpenAndSettle() {
+    const metrics::Counter& commits = Metrics(options_.name).commits;
+    const double before = commits.Value();
+    Open();
+    EXPECT_TRUE(Eventually([&] { return commits.Value() > before; }));
   }
 
   // The same with what is in it now.
@@ -379,13 +389,13 @@ TEST_F(LogTest, DamageInTheMiddleStopsTheStart) {
 // What a power cut kept from the disk of the last record, which was never acknowledged.
 TEST_F(LogTest, PagesOfZerosInTheLastRecordAreATornTail) {
   std::uint64_t whole = 0;
-  Open();
+  OpenAndSettle();
   for (const int pages : {1, 2, 8, 14}) {
     Accept(Mail({"whole@x.test"}));
     Accept(Mail({"torn@x.test"}, std::string(70'000, 'b')));
     Zero(Killed().back(), 60'000, pages * 4096);
     EXPECT_EQ(CheckStore(options_.data_dir)->deliveries(), ++whole) << "read-only";
-    Open();
+    OpenAndSettle();
     EXPECT_EQ(Check().deliveries(), whole);
     ExpectSound();
   }
