@@ -48,7 +48,9 @@ void PrintValue(const Message& message, const FieldDescriptor& field, int index,
            << (repeated ? reflection.GetRepeatedString(message, &field, index) : reflection.GetString(message, &field));
       break;
     case FieldDescriptor::CPPTYPE_UINT32: *out << reflection.GetUInt32(message, &field); break;
-    case FieldDescriptor::CPPTYPE_UINT64: *out << reflection.GetUInt64(message, &field); break;
+    case FieldDescriptor::CPPTYPE_UINT64:
+      *out << (repeated ? reflection.GetRepeatedUInt64(message, &field, index) : reflection.GetUInt64(message, &field));
+      break;
     case FieldDescriptor::CPPTYPE_DOUBLE: *out << FormatDouble(reflection.GetDouble(message, &field)); break;
     case FieldDescriptor::CPPTYPE_BOOL: *out << (reflection.GetBool(message, &field) ? "true" : "false"); break;
     case FieldDescriptor::CPPTYPE_ENUM: *out << EnumWord(*reflection.GetEnum(message, &field)); break;

@@ -13,6 +13,7 @@
 #include "lib/base/units.h"
 #include "lib/config/duration.h"
 #include "lib/config/field_checks.h"
+#include "lib/config/route_check.h"
 
 namespace hikyaku::config {
 namespace {
@@ -321,20 +322,7 @@ absl::Status Validator::Delivery() const {
   for (int i = 0; i < delivery.sources_size(); ++i) {
     RETURN_IF_ERROR(Check(absl::StrCat("delivery.sources[", i, "]"), CheckIp(delivery.sources(i))));
   }
-  std::set<std::string> domains;
-  for (int i = 0; i < delivery.routes_size(); ++i) {
-    const std::string path = absl::StrCat("delivery.routes[", i, "]");
-    const v1::Route& route = delivery.routes(i);
-    if (route.domain().empty())
-      return source_.Error(path + ".domain", "is missing: write example.com, .example.com or \"*\"");
-    if (route.to().empty()) return source_.Error(path + ".to", "is missing: write a host, as in \"[192.0.2.1]:25\"");
-    RETURN_IF_ERROR(Check(path + ".domain", CheckRouteDomain(route.domain())));
-    RETURN_IF_ERROR(Check(path + ".to", CheckRouteTarget(route.to())));
-    if (!domains.insert(route.domain()).second) {
-      return source_.Error(path + ".domain",
-                           absl::StrCat(route.domain(), " has a route already: remove one of the two"));
-    }
-  }
+  RETURN_IF_ERROR(CheckRoutes(delivery, source_));
   return Check("delivery.helo", CheckFqdn(delivery.helo()));
 }
 

@@ -186,11 +186,13 @@ absl::Status Mapper::MapInteger(const YAML::Node& node, const std::string& path,
     return source_.Error(path, absl::StrCat(Quoted(text), " is too large: write at most ", limit));
   }
   // Without presence, 0 cannot be told from a key that is left out: the default would silently win.
-  if (value == 0 && !field.has_presence()) {
+  if (value == 0 && !field.has_presence() && !field.is_repeated()) {
     return source_.Error(path, "is 0: write at least 1, or remove the key for its default");
   }
   const Reflection& reflection = *message->GetReflection();
-  if (is_32) {
+  if (field.is_repeated() && !is_32) {
+    reflection.AddUInt64(message, &field, value);
+  } else if (is_32) {
     reflection.SetUInt32(message, &field, static_cast<std::uint32_t>(value));
   } else {
     reflection.SetUInt64(message, &field, value);

@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "lib/base/random.h"
+#include "lib/delivery/local_delivery.h"
 #include "lib/metrics/metrics.h"
 #include "lib/mime/downgrade.h"
 #include "lib/mime/text.h"
@@ -47,6 +49,17 @@ Metrics& Count() {
   return *metrics;
 }
 
+constexpr absl::string_view kUnixHost = "unix:";
+
+NextHop RouteOf(const storage::v1::Delivery& delivery, const RouteTable& routes) {
+  const storage::v1::Envelope& envelope = delivery.envelope();
+  return routes.Route({delivery.domain(), envelope.sender(), envelope.tenant(), envelope.stream()});
+}
+
+smtp::Protocol ProtocolOf(const NextHop& hop) {
+  return hop.kind == NextHop::Kind::kLmtp ? smtp::Protocol::kLmtp : smtp::Protocol::kSmtp;
+}
+
 PlanEnv ForPlan(const AttemptEnv& env, Budget& budget) {
   return {env.resolver, env.network->guard, env.options.own, env.clock, budget};
 }
@@ -57,11 +70,13 @@ Attempt::Attempt(AttemptEnv env, const queue::Lease& lease, LeaseGuard& guard)
     : env_(std::move(env)),
       lease_(lease),
       guard_(guard),
+      hop_(RouteOf(lease.delivery, env_.network->routes)),
       source_seed_(env_.options.sources.empty() ? 0 : RandomBelow(1 << 16)),
-      plan_(ForPlan(env_, budget_), lease.delivery.domain(), env_.network->routes.Route(lease.delivery.domain())),
+      plan_(ForPlan(env_, budget_), lease.delivery.domain(), hop_),
       recipients_(static_cast<std::size_t>(lease.delivery.recipients_size())) {}
 
 awaitable<Attempt::End> Attempt::Run() {
+  if (!hop_.remote()) co_return co_await RunLocal();
   while (sessions_ < kMaxSessions) {
     auto host = co_await plan_.Next();
     if (!host.ok()) co_return Stopped(End::kGiveBack);
@@ -73,6 +88,16 @@ awaitable<Attempt::End> Attempt::Run() {
     if (lease_lost_) co_return Stopped(End::kLost);
   }
   co_return Finish(plan_.trouble() ? *plan_.trouble() : JudgeUntried(lease_.delivery.domain()));
+}
+
+awaitable<Attempt::End> Attempt::RunLocal() {
+  if (!guard_.Begin()) {
+    lease_lost_ = true;
+    co_return End::kLost;
+  }
+  const Outcome outcome = co_await DeliverLocally(hop_, lease_, env_.network->maildir.get());
+  NotePending(outcome);
+  co_return Finish(outcome);
 }
 
 // A kept connection to any address of the host is better than a new one to the first.
@@ -135,6 +160,7 @@ awaitable<std::unique_ptr<Connection>> Attempt::Dial(const PlannedHost& host, st
   options.limit = DialLimit(host, index);
   options.source = key.source;
   options.named_by_operator = host.named_by_operator;
+  if (absl::StartsWith(key.host, kUnixHost)) options.unix_path = key.host.substr(kUnixHost.size());
   budget_.CountTry();
   DeadHosts& dead = env_.pool.dead_hosts();
   if (const std::optional<absl::Status> known = dead.Ask(key.endpoint); known.has_value()) {
@@ -202,7 +228,7 @@ absl::Duration Attempt::DialLimit(const PlannedHost& host, std::size_t index) co
 }
 
 ConnectionKey Attempt::KeyOf(const PlannedHost& host, std::size_t index) const {
-  ConnectionKey key{host.name, host.endpoints[index], std::nullopt};
+  ConnectionKey key{host.name, host.endpoints[index], std::nullopt, ProtocolOf(hop_)};
   const auto& sources = env_.options.sources;
   for (std::size_t i = 0; i < sources.size() && !key.source; ++i) {
     const address::IpAddress& source = sources[(source_seed_ + i) % sources.size()];

@@ -18,6 +18,7 @@
 #include "lib/base/clock.h"
 #include "lib/delivery/connection.h"
 #include "lib/delivery/connection_pool.h"
+#include "lib/delivery/maildir.h"
 #include "lib/delivery/plan.h"
 #include "lib/delivery/route.h"
 #include "lib/delivery/verdict.h"
@@ -45,6 +46,7 @@ struct Network {
   RouteTable routes;
   net::EgressGuard guard;
   std::shared_ptr<net::Dialer> dialer;  // Opens the same ranges as `guard`.
+  std::shared_ptr<Maildir> maildir = {};  // For routes to a Maildir; nothing where none may be.
 };
 
 // What the attempts of one io_context share. All outlive the attempt.
@@ -101,6 +103,7 @@ class Attempt {
     kLost,      // The lease is gone.
   };
 
+  awaitable<End> RunLocal();
   awaitable<Move> TryHost(PlannedHost host);
   awaitable<Move> TryKept(const PlannedHost& host, std::size_t index);
   awaitable<Move> TryFresh(const PlannedHost& host, std::size_t index);
@@ -130,6 +133,7 @@ class Attempt {
   AttemptEnv env_;
   const queue::Lease& lease_;
   LeaseGuard& guard_;
+  const NextHop hop_;
   const std::uint32_t source_seed_;  // Which of the sources: the same one for the whole attempt.
   Budget budget_;
   Plan plan_;

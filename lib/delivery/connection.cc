@@ -32,6 +32,7 @@ absl::string_view Reason(const absl::Status& why) {
 }  // namespace
 
 std::string RemoteText(absl::string_view host, const net::Endpoint& endpoint) {
+  if (absl::StartsWith(host, "unix:")) return std::string(host);
   const std::string address = absl::StrCat("[", endpoint.address.ToString(), "]:", endpoint.port);
   return absl::StartsWith(host, "[") ? address : absl::StrCat(host, " ", address);
 }
@@ -42,7 +43,7 @@ Connection::Connection(ConnectionKey key, std::unique_ptr<net::Stream> stream, s
       remote_(RemoteText(key_.host, key_.endpoint)),
       stream_(std::move(stream)),
       timeouts_(timeouts),
-      session_(std::move(helo)) {}
+      session_(std::move(helo), key_.protocol) {}
 
 awaitable<void> Connection::Open() { co_await Drive(session_.Start(), nullptr); }
 

@@ -28,12 +28,14 @@ struct ConnectionKey {
   std::string host;  // The next hop's name: later it decides what TLS must prove.
   net::Endpoint endpoint;
   std::optional<address::IpAddress> source;
+  smtp::Protocol protocol = smtp::Protocol::kSmtp;
 
   bool operator==(const ConnectionKey&) const = default;
 
   template <typename H>
   friend H AbslHashValue(H h, const ConnectionKey& key) {
-    h = H::combine(std::move(h), key.host, key.endpoint.address, key.endpoint.port, key.source.has_value());
+    h = H::combine(std::move(h), key.host, key.endpoint.address, key.endpoint.port, key.source.has_value(),
+                   key.protocol);
     return key.source ? H::combine(std::move(h), *key.source) : std::move(h);
   }
 };
@@ -109,7 +111,7 @@ class Connection {
   std::array<char, 2048> buffer_;
 };
 
-// "mx1.example.net [192.0.2.1]:25"; for a literal host "[192.0.2.1]:25".
+// "mx1.example.net [192.0.2.1]:25"; for a literal host "[192.0.2.1]:25"; for a socket "unix:/run/lmtp".
 std::string RemoteText(absl::string_view host, const net::Endpoint& endpoint);
 
 }  // namespace hikyaku::delivery

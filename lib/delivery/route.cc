@@ -1,9 +1,11 @@
 #include "lib/delivery/route.h"
 
+#include <algorithm>
+#include <tuple>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "lib/address/domain.h"
 #include "lib/base/status_macros.h"
@@ -11,54 +13,12 @@
 namespace hikyaku::delivery {
 namespace {
 
-absl::StatusOr<std::uint16_t> ParsePort(absl::string_view text) {
-  std::uint32_t port = 0;
-  if (!absl::SimpleAtoi(text, &port) || port == 0 || port > 65535) {
-    return absl::InvalidArgumentError(absl::StrCat("\"", text, "\" is not a port (1 to 65535)"));
-  }
-  return static_cast<std::uint16_t>(port);
-}
+using Kind = NextHop::Kind;
 
-// "[…]" without a port: an address in either spelling, or a host.
-absl::StatusOr<NextHop> ParseBracketed(absl::string_view inside) {
-  NextHop hop;
-  hop.mx_lookup = false;
-  auto literal = address::ParseAddressLiteral(absl::StrCat("[", inside, "]"));
-  if (!literal.ok()) literal = address::IpAddress::Parse(inside);
-  if (literal.ok()) {
-    hop.literal = *literal;
-    hop.host = literal->ToLiteral();
-    return hop;
-  }
-  ASSIGN_OR_RETURN(hop.host, address::ToALabel(inside));
-  return hop;
-}
+// IANA's port of LMTP has never been assigned; 24 is what Postfix, Dovecot and Cyrus take.
+constexpr std::uint16_t kLmtpPort = 24;
 
-absl::StatusOr<NextHop> ParseTo(absl::string_view to, std::uint16_t default_port) {
-  NextHop hop;
-  absl::string_view port;
-  if (absl::StartsWith(to, "[")) {
-    const std::size_t end = to.find(']');
-    if (end == absl::string_view::npos) return absl::InvalidArgumentError("the \"]\" is missing");
-    ASSIGN_OR_RETURN(hop, ParseBracketed(to.substr(1, end - 1)));
-    port = to.substr(end + 1);
-    if (!port.empty() && port[0] != ':') return absl::InvalidArgumentError("only \":port\" may follow the \"]\"");
-  } else {
-    const std::size_t colon = to.find(':');
-    const absl::string_view host = to.substr(0, colon);
-    if (address::IpAddress::Parse(host).ok() || address::IpAddress::Parse(to).ok()) {
-      return absl::InvalidArgumentError("an address needs brackets: \"[192.0.2.1]:25\", \"[2001:db8::1]:25\"");
-    }
-    ASSIGN_OR_RETURN(hop.host, address::ToALabel(host));
-    if (colon != absl::string_view::npos) port = to.substr(colon);
-  }
-  hop.routed = true;
-  hop.port = default_port;
-  if (!port.empty()) {
-    ASSIGN_OR_RETURN(hop.port, ParsePort(port.substr(1)));
-  }
-  return hop;
-}
+constexpr absl::string_view kNullSender = "<>";
 
 absl::StatusOr<std::string> ParseKey(absl::string_view domain) {
   if (domain == "*") return std::string("*");
@@ -71,41 +31,126 @@ absl::StatusOr<std::string> ParseKey(absl::string_view domain) {
   return absl::StrCat(suffix ? "." : "", label);
 }
 
+absl::StatusOr<std::string> ParseSenderKey(absl::string_view domain) {
+  if (domain.empty() || domain == "*") return std::string();
+  return domain == kNullSender ? std::string(kNullSender) : ParseKey(domain);
+}
+
 absl::Status InRow(std::size_t row, absl::string_view field, absl::string_view value, const absl::Status& why) {
   return absl::InvalidArgumentError(
       absl::StrCat("delivery.routes[", row, "].", field, " \"", value, "\": ", why.message()));
 }
 
+// What rows say that give no domain: "*", if they ask for something else.
+absl::string_view DomainOf(const RouteRow& row) {
+  const bool conditional = !row.sender_domain.empty() || !row.tenant.empty() || !row.stream.empty();
+  return row.domain.empty() && conditional ? "*" : absl::string_view(row.domain);
+}
+
+std::string Describe(const RouteRow& row, std::size_t index) {
+  std::string text = absl::StrCat("delivery.routes[", index, "] (", DomainOf(row));
+  if (!row.stream.empty()) absl::StrAppend(&text, ", stream ", row.stream);
+  if (!row.tenant.empty()) absl::StrAppend(&text, ", tenant ", row.tenant);
+  if (!row.sender_domain.empty()) absl::StrAppend(&text, ", sender ", row.sender_domain);
+  return absl::StrCat(text, ")");
+}
+
+// The domain of an envelope sender as rows have it; "<>" for the null sender.
+std::string SenderDomain(absl::string_view sender) {
+  if (sender.empty()) return std::string(kNullSender);
+  const std::size_t at = sender.rfind('@');
+  const absl::string_view domain = at == absl::string_view::npos ? sender : sender.substr(at + 1);
+  const auto label = address::ToALabel(domain);
+  return label.ok() ? *label : absl::AsciiStrToLower(domain);
+}
+
+// "a.b.test" is in ".b.test" and ".test".
+bool Matches(absl::string_view pattern, absl::string_view domain) {
+  return absl::StartsWith(pattern, ".") ? absl::EndsWith(domain, pattern) : pattern == domain;
+}
+
 }  // namespace
+
+// Exact sender domains before suffixes, long suffixes before short ones.
+bool RouteTable::Before(const Row& a, const Row& b) {
+  const auto rank = [](const Row& row) {
+    const bool suffix = absl::StartsWith(row.sender_domain, ".");
+    return std::make_tuple(row.stream.empty(), row.tenant.empty(), row.sender_domain.empty(), suffix,
+                           suffix ? -static_cast<std::ptrdiff_t>(row.sender_domain.size()) : 0);
+  };
+  return rank(a) < rank(b);
+}
+
+absl::StatusOr<RouteTable::Row> RouteTable::MakeRow(const RouteRow& row, std::size_t index,
+                                                    std::uint16_t default_port) {
+  Row made;
+  const auto sender = ParseSenderKey(row.sender_domain);
+  if (!sender.ok()) return InRow(index, "sender_domain", row.sender_domain, sender.status());
+  made.sender_domain = *sender;
+  made.tenant = row.tenant;
+  made.stream = row.stream;
+  // A row may say only how mail goes, not where.
+  auto target = address::ParseRouteTarget(row.to.empty() && !row.sources.empty() ? "smtp:" : row.to);
+  if (!target.ok()) return InRow(index, "to", row.to, target.status());
+  NextHop& hop = made.hop;
+  hop.kind = target->kind;
+  hop.host = target->path.empty() || hop.kind != Kind::kLmtp ? target->host : absl::StrCat("unix:", target->path);
+  hop.literal = target->literal;
+  hop.port = target->port != 0 ? target->port : hop.kind == Kind::kLmtp ? kLmtpPort : default_port;
+  if (absl::StartsWith(hop.host, "unix:")) {
+    hop.literal = address::IpAddress::Parse("0.0.0.0").value();
+    hop.port = 0;
+  }
+  hop.mx_lookup = target->mx_lookup;
+  hop.routed = !hop.host.empty();
+  hop.rule = std::make_shared<const RouteRule>(RouteRule{index, Describe(row, index), *std::move(target), row.sources});
+  return made;
+}
 
 absl::StatusOr<RouteTable> RouteTable::Create(const std::vector<RouteRow>& rows, std::uint16_t default_port) {
   RouteTable table(default_port);
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    const auto key = ParseKey(rows[i].domain);
+    const auto key = ParseKey(DomainOf(rows[i]));
     if (!key.ok()) return InRow(i, "domain", rows[i].domain, key.status());
-    auto hop = ParseTo(rows[i].to, default_port);
-    if (!hop.ok()) return InRow(i, "to", rows[i].to, hop.status());
-    if (!table.rows_.try_emplace(*key, *std::move(hop)).second) {
-      return InRow(i, "domain", rows[i].domain, absl::AlreadyExistsError("an earlier row has the same domain"));
+    ASSIGN_OR_RETURN(Row row, MakeRow(rows[i], i, default_port));
+    Rows& same = table.rows_[*key];
+    const bool twice = std::any_of(same.begin(), same.end(), [&](const Row& other) {
+      return std::tie(other.sender_domain, other.tenant, other.stream) ==
+             std::tie(row.sender_domain, row.tenant, row.stream);
+    });
+    if (twice) {
+      return InRow(i, "domain", DomainOf(rows[i]),
+                   absl::AlreadyExistsError("an earlier row has the same domain and asks for the same"));
     }
+    table.by_sender_ |= !row.sender_domain.empty();
+    same.insert(std::upper_bound(same.begin(), same.end(), row, Before), std::move(row));
   }
   return table;
 }
 
-const NextHop* RouteTable::Find(absl::string_view domain) const {
-  if (rows_.empty()) return nullptr;
-  if (const auto exact = rows_.find(domain); exact != rows_.end()) return &exact->second;
-  if (!absl::StartsWith(domain, "[")) {
-    for (std::size_t dot = domain.find('.'); dot != absl::string_view::npos; dot = domain.find('.', dot + 1)) {
-      if (const auto suffix = rows_.find(domain.substr(dot)); suffix != rows_.end()) return &suffix->second;
-    }
-  }
-  const auto any = rows_.find("*");
-  return any == rows_.end() ? nullptr : &any->second;
+bool RouteTable::Fits(const Row& row, const RouteQuery& query, absl::string_view sender_domain) {
+  return (row.stream.empty() || row.stream == query.stream) && (row.tenant.empty() || row.tenant == query.tenant) &&
+         (row.sender_domain.empty() || Matches(row.sender_domain, sender_domain));
 }
 
-NextHop RouteTable::Route(absl::string_view domain) const {
-  if (const NextHop* row = Find(domain)) return *row;
+// The rows of each key that `domain` has, the most special first, until `visit` says true.
+template <typename Visit>
+void RouteTable::ForEachKey(absl::string_view domain, Visit visit) const {
+  if (rows_.empty()) return;
+  const auto stop = [&](absl::string_view key) {
+    const auto found = rows_.find(key);
+    return found != rows_.end() && visit(found->second);
+  };
+  if (stop(domain)) return;
+  if (!absl::StartsWith(domain, "[")) {
+    for (std::size_t dot = domain.find('.'); dot != absl::string_view::npos; dot = domain.find('.', dot + 1)) {
+      if (stop(domain.substr(dot))) return;
+    }
+  }
+  stop("*");
+}
+
+NextHop RouteTable::ByMx(absl::string_view domain) const {
   NextHop hop;
   hop.host = std::string(domain);
   hop.port = default_port_;
@@ -114,6 +159,38 @@ NextHop RouteTable::Route(absl::string_view domain) const {
     hop.mx_lookup = false;
   }
   return hop;
+}
+
+NextHop RouteTable::Route(const RouteQuery& query) const {
+  const std::string sender_domain = by_sender_ ? SenderDomain(query.sender) : std::string();
+  const NextHop* found = nullptr;
+  ForEachKey(query.domain, [&](const Rows& rows) {
+    const auto row = std::find_if(rows.begin(), rows.end(), [&](const Row& r) { return Fits(r, query, sender_domain); });
+    if (row != rows.end()) found = &row->hop;
+    return found != nullptr;
+  });
+  if (found == nullptr) return ByMx(query.domain);
+  if (!found->host.empty() || !found->remote()) return *found;
+  NextHop hop = ByMx(query.domain);
+  hop.rule = found->rule;
+  return hop;
+}
+
+std::optional<std::string> RouteTable::CertainRefusal(absl::string_view domain) const {
+  std::optional<std::string> refusal;
+  ForEachKey(domain, [&](const Rows& rows) {
+    for (const Row& row : rows) {
+      const bool refuses = row.hop.kind == Kind::kReject;
+      if (!refuses) return true;  // Some pass.
+      const address::RouteTarget& target = row.hop.rule->target;
+      if (!row.conditional()) {
+        refusal = absl::StrCat(target.enhanced, " ", target.text);
+        return true;
+      }
+    }
+    return false;
+  });
+  return refusal;
 }
 
 }  // namespace hikyaku::delivery

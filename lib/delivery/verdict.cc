@@ -1,10 +1,13 @@
 #include "lib/delivery/verdict.h"
 
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "lib/base/utf8.h"
+#include "lib/outcome/enhanced_code.h"
 
 namespace hikyaku::delivery {
 namespace {
@@ -47,6 +50,15 @@ Judgement JudgeRest(const smtp::TransactionResult& result, absl::string_view rem
   }
   if (result.closing) return Refused(OfReply(Scope::kSession, *result.closing, remote));
   return {JudgeBroken(result.broke, remote), true};
+}
+
+// LMTP (RFC 2033 §4.2): the last word on this recipient. Once the message was written, it may have been delivered to whom
+// no reply has come for, whatever the others were told.
+Judgement JudgeLmtp(const smtp::TransactionResult& result, std::size_t i, Judgement rest, absl::string_view remote) {
+  if (result.rcpt_final[i]) return Refused(OfReply(Scope::kRecipient, *result.rcpt_final[i], remote));
+  if (!result.committed || result.final || !result.rcpt[i] || !result.rcpt[i]->Positive()) return rest;
+  return {outcome::Ambiguous(absl::StrCat("no answer for this recipient to the end of the message: ", result.broke), remote),
+          false};
 }
 
 v1::Outcome::Kind KindToProto(Kind kind) {
@@ -151,12 +163,31 @@ std::vector<Judgement> JudgeTransaction(const smtp::TransactionResult& result, a
       mail_refused ? Refused(OfReply(Scope::kMessage, *result.mail, remote)) : JudgeRest(result, remote);
   std::vector<Judgement> judgements;
   judgements.reserve(result.rcpt.size());
-  for (const auto& reply : result.rcpt) {
+  for (std::size_t i = 0; i < result.rcpt.size(); ++i) {
+    const std::optional<smtp::Reply>& reply = result.rcpt[i];
     // After a refused MAIL, what is said to a pipelined RCPT ("503 no MAIL") tells nothing about the recipient.
     const bool by_name = !mail_refused && reply && !reply->Positive();
-    judgements.push_back(by_name ? RefusedRecipient(*reply, remote) : rest);
+    judgements.push_back(by_name                      ? RefusedRecipient(*reply, remote)
+                         : result.rcpt_final.empty() ? rest
+                                                     : JudgeLmtp(result, i, rest, remote));
   }
   return judgements;
+}
+
+Outcome JudgeDiscarded(absl::string_view text) { return FromUs(Kind::kDelivered, Scope::kMessage, {2, 0, 0}, text); }
+
+Outcome JudgeCaptured(absl::string_view folder) {
+  return FromUs(Kind::kDelivered, Scope::kMessage, {2, 0, 0}, absl::StrCat("stored in the Maildir ", folder));
+}
+
+Outcome JudgeNotCaptured(const absl::Status& why, absl::string_view folder) {
+  return FromUs(Kind::kTransient, Scope::kDomain, {4, 3, 0},
+                absl::StrCat("cannot be stored in the Maildir ", folder, ": ", why.message()));
+}
+
+Outcome JudgeRejected(absl::string_view enhanced, absl::string_view text) {
+  const auto code = outcome::ParseEnhancedCode(enhanced);
+  return FromUs(Kind::kPermanent, Scope::kRecipient, code.value_or(outcome::EnhancedCode{5, 7, 1}), text);
 }
 
 Outcome JudgeStopped() {

@@ -76,6 +76,18 @@ outcome::Outcome JudgeUnsendable(absl::string_view why);
 // One judgement a recipient, in the order of result.rcpt.
 std::vector<Judgement> JudgeTransaction(const smtp::TransactionResult& result, absl::string_view remote);
 
+// ---- A route that ends here. ----
+
+// `text` says by whose word the mail was thrown away.
+outcome::Outcome JudgeDiscarded(absl::string_view text);
+
+// Stored in the Maildir `folder`; or not, and the fault is ours: the mail waits.
+outcome::Outcome JudgeCaptured(absl::string_view folder);
+outcome::Outcome JudgeNotCaptured(const absl::Status& why, absl::string_view folder);
+
+// The operator's own words, and his code ("5.1.1").
+outcome::Outcome JudgeRejected(absl::string_view enhanced, absl::string_view text);
+
 // ---- Ourselves. ----
 
 // We stop before this recipient had its turn, and cannot give the lease back since others had theirs.

@@ -269,9 +269,7 @@ Worker::Worker(WorkerOptions options, std::vector<queue::Shard*> shards, Network
 
 Worker::~Worker() = default;
 
-void Worker::UpdateRoutes(RouteTable routes, net::EgressGuard guard, std::shared_ptr<net::Dialer> dialer) {
-  impl_->Update({std::move(routes), std::move(guard), std::move(dialer)});
-}
+void Worker::Update(Network network) { impl_->Update(std::move(network)); }
 
 bool Worker::Stop(absl::Duration patience) { return impl_->Stop(patience); }
 

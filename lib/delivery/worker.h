@@ -49,8 +49,8 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // Attempts that begin from now on use these. `dialer` opens the same ranges as `guard`.
-  void UpdateRoutes(RouteTable routes, net::EgressGuard guard, std::shared_ptr<net::Dialer> dialer);
+  // Attempts that begin from now on use this.
+  void Update(Network network);
 
   // Takes no more leases, gives back those that have not begun, waits up to `patience` for the transactions under way,
   // cancels what is left (reported as ambiguous where it is so), waits until the shards have recorded the verdicts, and

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/udp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -54,6 +55,22 @@ awaitable<absl::Status> Connect(tcp::socket& socket, Endpoint to) {
   co_return ToStatus(error, what);
 }
 
+// `socket` and `path` outlive the await.
+awaitable<absl::Status> ConnectUnix(asio::local::stream_protocol::socket& socket, const std::string& path) {
+  const auto [error] = co_await socket.async_connect(asio::local::stream_protocol::endpoint(path), kNoThrow);
+  co_return error ? ToStatus(error, absl::StrCat("connect to ", path)) : absl::OkStatus();
+}
+
+awaitable<absl::StatusOr<std::unique_ptr<Stream>>> DialUnix(std::string path, absl::Duration limit) {
+  const Executor executor = co_await asio::this_coro::executor;
+  asio::local::stream_protocol::socket socket(executor);
+  error_code error;
+  socket.open(asio::local::stream_protocol(), error);
+  if (error) co_return ToStatus(error, "socket");
+  CO_RETURN_IF_ERROR(co_await WithDeadline(limit, ConnectUnix(socket, path)));
+  co_return MakeUnixStream(std::move(socket));
+}
+
 }  // namespace
 
 TcpDialer::TcpDialer(EgressGuard guard, std::vector<Endpoint> own_endpoints)
@@ -67,6 +84,7 @@ bool TcpDialer::IsOwnListener(const Executor& executor, const Endpoint& to) cons
 }
 
 awaitable<absl::StatusOr<std::unique_ptr<Stream>>> TcpDialer::Dial(Endpoint to, DialOptions options) {
+  if (!options.unix_path.empty()) co_return co_await DialUnix(std::move(options.unix_path), options.limit);
   to.address = to.address.Unmapped();
   if (!options.named_by_operator) CO_RETURN_IF_ERROR(guard_.Check(to.address));
   const Executor executor = co_await asio::this_coro::executor;

@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -25,6 +26,8 @@ struct DialOptions {
   // The operator's configuration names this very address (a route with an address literal): the egress guard does not
   // ask. It still never connects to our own listeners.
   bool named_by_operator = false;
+  // Not empty: connect to this Unix socket; `to` and `source` count for nothing.
+  std::string unix_path;
 };
 
 class Dialer {

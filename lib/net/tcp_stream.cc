@@ -67,8 +67,9 @@ struct Wait {
 };
 
 // The part that the timer's handler shares, since it may run after the stream is gone.
-struct Core : std::enable_shared_from_this<Core> {
-  explicit Core(tcp::socket connected) : socket(std::move(connected)), timer(socket.get_executor()) {}
+template <typename Socket>
+struct Core : std::enable_shared_from_this<Core<Socket>> {
+  explicit Core(Socket connected) : socket(std::move(connected)), timer(socket.get_executor()) {}
 
   void Begin(Wait& wait, absl::Duration limit) {
     wait.deadline = SteadyAfter(limit);
@@ -81,7 +82,7 @@ struct Core : std::enable_shared_from_this<Core> {
     if (deadline >= armed) return;
     armed = deadline;
     timer.expires_at(deadline);
-    timer.async_wait([weak = weak_from_this()](error_code error) {
+    timer.async_wait([weak = this->weak_from_this()](error_code error) {
       if (error) return;  // Armed anew, or closed.
       if (auto core = weak.lock()) core->OnTimer();
     });
@@ -107,7 +108,7 @@ struct Core : std::enable_shared_from_this<Core> {
     return absl::DeadlineExceededError(absl::StrCat(what, ": nothing moved for ", absl::FormatDuration(wait.limit)));
   }
 
-  tcp::socket socket;
+  Socket socket;
   Timer timer;
   TimePoint armed = kNever;  // When the timer fires.
   Wait read;
@@ -115,11 +116,12 @@ struct Core : std::enable_shared_from_this<Core> {
   bool closed = false;
 };
 
-class TcpStream : public Stream {
+template <typename Socket>
+class SocketStream : public Stream {
  public:
-  TcpStream(tcp::socket socket, Endpoint local, Endpoint remote)
-      : core_(std::make_shared<Core>(std::move(socket))), local_(local), remote_(remote) {}
-  ~TcpStream() override { Close(); }
+  SocketStream(Socket socket, Endpoint local, Endpoint remote)
+      : core_(std::make_shared<Core<Socket>>(std::move(socket))), local_(local), remote_(remote) {}
+  ~SocketStream() override { Close(); }
 
   awaitable<absl::StatusOr<std::size_t>> ReadSome(char* into, std::size_t size, absl::Duration limit) override {
     const auto task = co_await asio::this_coro::cancellation_state;
@@ -173,7 +175,7 @@ class TcpStream : public Stream {
   const Endpoint& local() const override { return local_; }
 
  private:
-  const std::shared_ptr<Core> core_;
+  const std::shared_ptr<Core<Socket>> core_;
   const Endpoint local_;
   const Endpoint remote_;
 };
@@ -189,7 +191,15 @@ absl::StatusOr<std::unique_ptr<Stream>> MakeTcpStream(tcp::socket socket) {
   socket.set_option(tcp::no_delay(true), error);
   if (!error) socket.non_blocking(true, error);
   if (error) return ToStatus(error, "socket option");
-  return std::make_unique<TcpStream>(std::move(socket), FromAsio(local), FromAsio(remote));
+  return std::make_unique<SocketStream<tcp::socket>>(std::move(socket), FromAsio(local), FromAsio(remote));
+}
+
+absl::StatusOr<std::unique_ptr<Stream>> MakeUnixStream(asio::local::stream_protocol::socket socket) {
+  error_code error;
+  socket.non_blocking(true, error);
+  if (error) return ToStatus(error, "socket option");
+  const Endpoint nowhere{*address::IpAddress::Parse("0.0.0.0"), 0};
+  return std::make_unique<SocketStream<asio::local::stream_protocol::socket>>(std::move(socket), nowhere, nowhere);
 }
 
 tcp::endpoint ToAsio(const Endpoint& endpoint) {

@@ -38,6 +38,8 @@ bool IsSafePath(absl::string_view path) {
   return !quoted;
 }
 
+bool IsPositive(const std::optional<Reply>& reply) { return reply && reply->Positive(); }
+
 }  // namespace
 
 absl::string_view StepName(Step step) {
@@ -62,7 +64,8 @@ bool TransactionResult::Ambiguous() const {
   return std::any_of(rcpt.begin(), rcpt.end(), [](const auto& reply) { return !reply || reply->Positive(); });
 }
 
-ClientSession::ClientSession(std::string hostname) : hostname_(std::move(hostname)) {}
+ClientSession::ClientSession(std::string hostname, Protocol protocol)
+    : protocol_(protocol), hostname_(std::move(hostname)) {}
 
 ClientSession::Want ClientSession::Start(StartTls starttls) {
   HIKYAKU_CHECK(state_ == State::kNew);
@@ -127,6 +130,7 @@ ClientSession::Want ClientSession::OnGreeting(Reply reply) {
 ClientSession::Want ClientSession::SendHello(State state, absl::string_view verb) {
   state_ = state;
   step_ = Step::kHello;
+  if (protocol_ == Protocol::kLmtp) verb = "LHLO";
   commands_ = absl::StrCat(verb, " ", hostname_, "\r\n");
   output_ = {commands_};
   return Want::kWrite;
@@ -140,7 +144,8 @@ ClientSession::Want ClientSession::OnHello(Reply reply) {
     return AfterHello();
   }
   // RFC 5321 §3.2: a server of RFC 821 does not know EHLO.
-  if (state_ == State::kEhlo && reply.Permanent()) return SendHello(State::kHelo, "HELO");
+  const bool may_know_helo = state_ == State::kEhlo && protocol_ == Protocol::kSmtp;
+  if (may_know_helo && reply.Permanent()) return SendHello(State::kHelo, "HELO");
   refusal_ = std::move(reply);
   return Close("");
 }
@@ -204,6 +209,8 @@ void ClientSession::ReadExtensions(absl::string_view text) {
       if (!absl::SimpleAtoi(words.second, &e.size)) e.size = 0;
     }
   }
+  // How many replies a BDAT gets whose recipients are not known yet, RFC 2033 does not say.
+  e.chunking &= protocol_ == Protocol::kSmtp;
 }
 
 ClientSession::Want ClientSession::Begin(const Outgoing& mail) {
@@ -212,6 +219,7 @@ ClientSession::Want ClientSession::Begin(const Outgoing& mail) {
   mail_ = mail;
   result_ = TransactionResult();
   result_.rcpt.resize(mail_.recipients.size());
+  if (protocol_ == Protocol::kLmtp) result_.rcpt_final.resize(mail_.recipients.size());
   step_ = Step::kMail;
   if (!IsSafePath(mail_.sender) || !std::all_of(mail_.recipients.begin(), mail_.recipients.end(), IsSafePath)) {
     result_.failed_at = step_;
@@ -250,7 +258,8 @@ ClientSession::Want ClientSession::SendEnvelope() {
   AppendMail(&commands_);
   if (extensions_.pipelining) {
     while (rcpt_sent_ < mail_.recipients.size()) AppendRcpt(&commands_);
-    if (!extensions_.chunking) {
+    // After LMTP's 354 to a mail without a recipient, it is open how many replies its end has.
+    if (!extensions_.chunking && protocol_ == Protocol::kSmtp) {
       commands_ += "DATA\r\n";
       awaited_.push_back(Awaits::kData);
     }
@@ -278,7 +287,8 @@ void ClientSession::AppendRcpt(std::string* out) {
 ClientSession::Want ClientSession::SendBody() {
   if (!std::exchange(body_begun_, true)) {
     if (extensions_.chunking) absl::StrAppend(&commands_, "BDAT ", body_.raw_size(), " LAST\r\n");
-    awaited_.push_back(Awaits::kFinal);
+    const auto accepted = std::count_if(result_.rcpt.begin(), result_.rcpt.end(), IsPositive);
+    awaited_.insert(awaited_.end(), protocol_ == Protocol::kLmtp ? accepted : 1, Awaits::kFinal);
   }
   output_.clear();
   if (!commands_.empty()) output_.push_back(commands_);
@@ -321,15 +331,23 @@ void ClientSession::Record(Awaits what, Reply reply) {
     case Awaits::kMail: result_.mail = std::move(reply); break;
     case Awaits::kRcpt: result_.rcpt[rcpt_answered_++] = std::move(reply); break;
     case Awaits::kData: result_.data = std::move(reply); break;
-    case Awaits::kFinal:
-      if (AnyRecipient()) result_.final = std::move(reply);
-      break;
+    case Awaits::kFinal: RecordFinal(std::move(reply)); break;
     case Awaits::kLoneDot: break;
   }
 }
 
+void ClientSession::RecordFinal(Reply reply) {
+  if (protocol_ == Protocol::kLmtp) {
+    std::size_t next = 0;
+    while (!IsPositive(result_.rcpt[next]) || result_.rcpt_final[next]) ++next;
+    result_.rcpt_final[next] = reply;
+    if (answered_ < awaited_.size()) return;
+  }
+  if (AnyRecipient()) result_.final = std::move(reply);
+}
+
 bool ClientSession::AnyRecipient() const {
-  return std::any_of(result_.rcpt.begin(), result_.rcpt.end(), [](const auto& r) { return r && r->Positive(); });
+  return std::any_of(result_.rcpt.begin(), result_.rcpt.end(), IsPositive);
 }
 
 // Everything that was sent is answered: what next? After a 421, nothing.

@@ -1,8 +1,10 @@
 // The client's side of an SMTP connection: one session, any number of transactions. It is pure: it says what to
 // write and whether to read, and takes the bytes that came.
 //
-// Source:     RFC 5321 (dialogue), RFC 2920 (PIPELINING), RFC 3030 (CHUNKING), RFC 1870 (SIZE), RFC 6152 (8BITMIME),
-//             RFC 6531 (SMTPUTF8), RFC 3207 (STARTTLS).
+// LMTP is the same dialogue but for its greeting, and for one last reply to each recipient that was accepted.
+//
+// Source:     RFC 5321 (dialogue), RFC 2033 (LMTP), RFC 2920 (PIPELINING), RFC 3030 (CHUNKING), RFC 1870 (SIZE),
+//             RFC 6152 (8BITMIME), RFC 6531 (SMTPUTF8), RFC 3207 (STARTTLS).
 // Non-goals:  judging mail: it reports the replies and where the dialogue stood, lib/delivery/verdict judges. Time: the
 //             caller waits at most ClientTimeouts::For(step()) for each whole reply, and for each write.
 // Threading:  one owner, the coroutine of the connection.
@@ -70,13 +72,16 @@ struct Outgoing {
   bool needs_smtputf8 = false;  // MAIL says SMTPUTF8 if the peer offers it.
 };
 
+enum class Protocol { kSmtp, kLmtp };
+
 // What happened to one transaction. A reply that did not come is empty.
 struct TransactionResult {
   std::optional<Reply> mail;
   std::vector<std::optional<Reply>> rcpt;  // rcpt[i] answers recipients[i].
   std::optional<Reply> data;               // The answer to DATA; never set when BDAT was used.
   std::optional<Reply> final;              // The answer to the final dot or to BDAT LAST. Not set when no recipient
-                                           // was accepted.
+                                           // was accepted. LMTP: the last of them, when all have come.
+  std::vector<std::optional<Reply>> rcpt_final;  // LMTP only, else empty: rcpt_final[i] is about recipients[i].
   std::optional<Reply> closing;            // A 421 came, in whatever place (RFC 5321 §3.8): the peer is going away.
   std::optional<Step> failed_at;           // Where it ended; empty when `final` is 2xx.
   bool committed = false;                  // The end of the body was written, to at least one recipient perhaps.
@@ -100,7 +105,7 @@ class ClientSession {
   static constexpr std::size_t kBlock = 256 * 1024;
 
   // `hostname` is what EHLO says: an FQDN, or an address literal.
-  explicit ClientSession(std::string hostname);
+  explicit ClientSession(std::string hostname, Protocol protocol = Protocol::kSmtp);
   ClientSession(const ClientSession&) = delete;  // output() points into it.
   ClientSession& operator=(const ClientSession&) = delete;
 
@@ -172,6 +177,7 @@ class ClientSession {
   Want OnReset(const Reply& reply);
   Want OnTransactionReply(Reply reply);
   void Record(Awaits what, Reply reply);
+  void RecordFinal(Reply reply);
 
   Want SendHello(State state, absl::string_view verb);
   Want SendEnvelope();
@@ -191,6 +197,7 @@ class ClientSession {
   bool MailRefused() const { return result_.mail.has_value() && !result_.mail->Positive(); }
   bool AnyRecipient() const;
 
+  const Protocol protocol_;
   std::string hostname_;
   State state_ = State::kNew;
   Step step_ = Step::kGreeting;

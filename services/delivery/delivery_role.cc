@@ -21,7 +21,7 @@ absl::StatusOr<std::unique_ptr<DeliveryRole>> DeliveryRole::Start(net::IoPool& p
 
 absl::Status DeliveryRole::Reload(const v1::Config& config) {
   ASSIGN_OR_RETURN(Network network, NetworkFrom(config));
-  worker_->UpdateRoutes(std::move(network.routes), std::move(network.guard), std::move(network.dialer));
+  worker_->Update(std::move(network));
   return absl::OkStatus();
 }
 

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "lib/base/status_macros.h"
 #include "lib/config/duration.h"
+#include "lib/delivery/maildir.h"
 #include "lib/net/dialer.h"
 #include "lib/net/egress_guard.h"
 
@@ -92,11 +93,17 @@ absl::StatusOr<Network> NetworkFrom(const v1::Config& config) {
     allowed.push_back(*range);
   }
   std::vector<RouteRow> rows;
-  for (const v1::Route& route : config.delivery().routes()) rows.push_back({route.domain(), route.to()});
+  for (const v1::Route& route : config.delivery().routes()) {
+    rows.push_back({route.domain(), route.to(), route.sender_domain(), route.tenant(), route.stream(), route.sources()});
+  }
   ASSIGN_OR_RETURN(RouteTable routes, RouteTable::Create(rows, static_cast<std::uint16_t>(config.delivery().port())));
   net::EgressGuard guard(std::move(allowed));
   auto dialer = std::make_shared<net::TcpDialer>(guard, OwnEndpoints(config));
-  return Network{std::move(routes), std::move(guard), std::move(dialer)};
+  Network network{std::move(routes), std::move(guard), std::move(dialer)};
+  if (const std::string& root = config.delivery().maildir_root(); !root.empty()) {
+    network.maildir = std::make_shared<Maildir>(root);
+  }
+  return network;
 }
 
 absl::StatusOr<dns::CaresResolverOptions> ResolverOptionsFrom(const v1::Config& config) {

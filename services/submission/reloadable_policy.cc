@@ -1,12 +1,25 @@
 #include "services/submission/reloadable_policy.h"
 
+#include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "lib/address/literal.h"
+#include "lib/base/status_macros.h"
 
 namespace hikyaku::submission {
+
+std::optional<std::string> ReloadablePolicy::Refuse(const address::Address& recipient) const {
+  std::shared_ptr<const Rules> rules;
+  {
+    absl::MutexLock lock(&mutex_);
+    rules = rules_;
+  }
+  if (auto refusal = rules->literals.Refuse(recipient)) return refusal;
+  return rules->routes.CertainRefusal(recipient.domain);
+}
 
 absl::Status ReloadablePolicy::Load(const v1::Config& config) {
   std::vector<address::Cidr> allowed;
@@ -18,15 +31,21 @@ absl::Status ReloadablePolicy::Load(const v1::Config& config) {
     allowed.push_back(*range);
   }
   std::vector<std::string> routed;
+  std::vector<delivery::RouteRow> rows;
   for (const v1::Route& route : config.delivery().routes()) {
+    rows.push_back(
+        {route.domain(), route.to(), route.sender_domain(), route.tenant(), route.stream(), route.sources()});
     if (!absl::StartsWith(route.domain(), "[")) continue;
     if (const auto literal = address::ParseAddressLiteral(route.domain()); literal.ok()) {
       routed.push_back(literal->ToLiteral());
     }
   }
-  auto policy = std::make_shared<const LiteralPolicy>(std::move(allowed), std::move(routed));
+  ASSIGN_OR_RETURN(auto routes,
+                   delivery::RouteTable::Create(rows, static_cast<std::uint16_t>(config.delivery().port())));
+  auto rules =
+      std::make_shared<const Rules>(Rules{LiteralPolicy(std::move(allowed), std::move(routed)), std::move(routes)});
   absl::MutexLock lock(&mutex_);
-  policy_ = std::move(policy);
+  rules_ = std::move(rules);
   return absl::OkStatus();
 }
 

@@ -7,33 +7,32 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "hikyaku/v1/config.pb.h"
+#include "lib/delivery/route.h"
 #include "lib/submission/recipient_policy.h"
 
 namespace hikyaku::submission {
 
 class ReloadablePolicy : public RecipientPolicy {
  public:
-  std::optional<std::string> Refuse(const address::Address& recipient) const override {
-    std::shared_ptr<const LiteralPolicy> policy;
-    {
-      absl::MutexLock lock(&mutex_);
-      policy = policy_;
-    }
-    return policy->Refuse(recipient);
-  }
+  std::optional<std::string> Refuse(const address::Address& recipient) const override;
 
-  // Address literals are open where delivery.allow_ranges or a route for the literal itself says so. kInvalidArgument
-  // names a range that does not parse; the old policy stays.
+  // Address literals are open where delivery.allow_ranges or a route for the literal itself says so. A domain is refused
+  // where a route refuses it, whoever sends. kInvalidArgument names what does not parse; the old policy stays.
   absl::Status Load(const v1::Config& config);
 
  private:
+  struct Rules {
+    LiteralPolicy literals;
+    delivery::RouteTable routes;
+  };
+
   mutable absl::Mutex mutex_;
-  std::shared_ptr<const LiteralPolicy> policy_ ABSL_GUARDED_BY(mutex_) = std::make_shared<LiteralPolicy>();
+  std::shared_ptr<const Rules> rules_ ABSL_GUARDED_BY(mutex_) = std::make_shared<Rules>();
 };
 
 }  // namespace hikyaku::submission

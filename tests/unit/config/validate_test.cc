@@ -110,6 +110,24 @@ INSTANTIATE_TEST_SUITE_P(
          "f:3: delivery.routes[0].domain: \"a..test\" is no domain"},
         {"RouteBadLiteral", "delivery: {routes: [{domain: \"[192.0.2.256]\", to: h.test}]}\n",
          "f:3: delivery.routes[0].domain: \"[192.0.2.256]\" is no address literal"},
+        {"RouteToUnknownSocket", "delivery: {routes: [{domain: a.test, to: \"lmtp:unix:run\"}]}\n",
+         "f:3: delivery.routes[0].to: \"lmtp:unix:run\": a socket is named by its full path"},
+        {"RouteToLmtpAddress", "delivery: {routes: [{domain: a.test, to: \"lmtp:192.0.2.1:24\"}]}\n",
+         "f:3: delivery.routes[0].to: \"192.0.2.1:24\" is an address: write it in brackets"},
+        {"RouteRejectsWithoutText", "delivery: {routes: [{domain: a.test, to: \"reject:\"}]}\n",
+         "f:3: delivery.routes[0].to: \"reject:\": the text is missing"},
+        {"MaildirWithoutRoot", "delivery: {routes: [{domain: a.test, to: \"maildir:x\"}]}\n",
+         "f:3: delivery.routes[0].to: needs delivery.maildir_root"},
+        {"MaildirOutsideOfRoot",
+         "delivery:\n  maildir_root: /capture\n  routes: [{domain: a.test, to: \"maildir:/captured/x\"}]\n",
+         "f:5: delivery.routes[0].to: \"/captured/x\" is not below delivery.maildir_root (/capture)"},
+        {"MaildirRootIsNoPath", "delivery: {maildir_root: capture}\n",
+         "f:3: delivery.maildir_root: is no full path of a folder"},
+        {"RouteWithBadSender", "delivery: {routes: [{sender_domain: a..test, to: h.test}]}\n",
+         "f:3: delivery.routes[0].sender_domain: \"a..test\" is no domain"},
+        {"RouteTwiceForOneTenant",
+         "delivery:\n  routes:\n  - {tenant: t, to: h.test}\n  - {domain: \"*\", tenant: t, to: i.test}\n",
+         "f:6: delivery.routes[1].domain: * has a route already that asks for the same"},
         {"RouteTwice", "delivery:\n  routes:\n  - {domain: a.test, to: h.test}\n  - {domain: a.test, to: i.test}\n",
          "f:6: delivery.routes[1].domain: a.test has a route already"},
         {"TwoShardsInOneProcess", "queue: {shards: [{name: q0}, {name: q1}]}\n", "f:3: queue.shards: role all has one"},
@@ -183,6 +201,17 @@ delivery:
   - {domain: "[192.0.2.1]", to: "[127.0.0.1]:2525"}
   - {domain: "[IPv6:2001:db8::1]", to: "[127.0.0.1]:2525"}
   - {domain: "*", to: smart.test}
+  - {domain: c.test, to: "smtp:[relay.test]:587"}
+  - {domain: e.test, to: "lmtp:unix:/run/dovecot/lmtp"}
+  - {domain: f.test, to: "lmtp:[127.0.0.1]:24"}
+  - {domain: g.test, to: "discard:"}
+  - {domain: h.test, to: "maildir:a/b"}
+  - {domain: i.test, to: "maildir:/capture/b"}
+  - {domain: j.test, to: "error:5.1.1 no such user"}
+  - {domain: k.test, to: "smtp:25"}
+  - {sender_domain: "<>", to: smart.test}
+  - {domain: a.test, sender_domain: .b.test, tenant: t, stream: s, to: smart.test}
+  maildir_root: /capture/
 )");
   EXPECT_TRUE(Check(text, Role::kAll).ok()) << Check(text, Role::kAll);
 }

@@ -526,5 +526,65 @@ TEST_F(AttemptTest, RouteWithALiteralGoesThereWithoutDns) {
   EXPECT_EQ(resolver_.lookups(), 0);
 }
 
+// Routes of other kinds.
+
+TEST_F(AttemptTest, LmtpHasOneVerdictForEachRecipient) {
+  routes_ = *RouteTable::Create({{"d.test", "lmtp:[11.0.0.9]"}}, 25);
+  auto box = dialer_->Listen("11.0.0.9:24", {"PIPELINING", "CHUNKING"});
+  box->On("RCPT TO:<no@", {"550 5.1.1 no such user"});
+  box->On(".", {"250 2.0.0 saved\r\n452 4.2.2 over quota\r\n552 5.2.2 over quota"});
+  const auto lease = MakeLease("d.test", {"a@d.test", "no@d.test", "b@d.test", "c@d.test"});
+  EXPECT_EQ(Verdicts(lease), (Strings{"delivered 250 2.0.0 saved", "permanent 550 5.1.1 no such user",
+                                      "transient 452 4.2.2 over quota", "permanent 552 5.2.2 over quota"}));
+  EXPECT_EQ(box->Count("LHLO us.test"), 1);
+  EXPECT_EQ(box->Count("BDAT"), 0);
+}
+
+TEST_F(AttemptTest, LmtpAtASocket) {
+  routes_ = *RouteTable::Create({{"d.test", "lmtp:unix:/run/lmtp"}}, 25);
+  auto box = dialer_->Listen("0.0.0.0:0");
+  EXPECT_EQ(One().ToString(), "250 2.0.0 ok (unix:/run/lmtp)");
+  EXPECT_EQ(box->Count("LHLO us.test"), 1);
+}
+
+TEST_F(AttemptTest, LmtpAndSmtpAtOneEndpointAreTwoConnections) {
+  auto box = dialer_->Listen("11.0.0.9:24");
+  routes_ = *RouteTable::Create({{"d.test", "lmtp:[11.0.0.9]:24"}}, 25);
+  EXPECT_EQ(One().kind, Kind::kDelivered);
+  routes_ = *RouteTable::Create({{"d.test", "[11.0.0.9]:24"}}, 25);
+  EXPECT_EQ(One().kind, Kind::kDelivered);
+  EXPECT_EQ(box->connections(), 2);
+}
+
+TEST_F(AttemptTest, DiscardAsksNobody) {
+  routes_ = *RouteTable::Create({{"d.test", "discard:by order"}}, 25);
+  EXPECT_EQ(Verdicts(MakeLease("d.test", {"a@d.test", "b@d.test"})),
+            (Strings{"delivered 2.0.0 by order", "delivered 2.0.0 by order"}));
+  EXPECT_TRUE(guard_.begun);
+  EXPECT_TRUE(dialer_->dialled().empty());
+}
+
+TEST_F(AttemptTest, RouteThatEndsHereNeedsItsLease) {
+  routes_ = *RouteTable::Create({{"d.test", "discard:"}}, 25);
+  guard_.Lose();
+  EXPECT_EQ(Run(MakeLease("d.test", {"a@d.test"})), Attempt::End::kLost);
+}
+
+TEST_F(AttemptTest, RouteBySenderTenantAndStream) {
+  routes_ = *RouteTable::Create({{"*", "discard:any"},
+                                 {"*", "discard:sender", "sender.test"},
+                                 {"*", "discard:tenant", "", "shop"},
+                                 {"*", "discard:stream", "", "", "news"}},
+                                25);
+  auto lease = MakeLease("d.test", {"a@d.test"});
+  EXPECT_EQ(Verdicts(lease), (Strings{"delivered 2.0.0 sender"}));
+  lease.delivery.mutable_envelope()->clear_sender();
+  EXPECT_EQ(Verdicts(lease), (Strings{"delivered 2.0.0 any"}));
+  lease.delivery.mutable_envelope()->set_tenant("shop");
+  EXPECT_EQ(Verdicts(lease), (Strings{"delivered 2.0.0 tenant"}));
+  lease.delivery.mutable_envelope()->set_stream("news");
+  EXPECT_EQ(Verdicts(lease), (Strings{"delivered 2.0.0 stream"}));
+}
+
 }  // namespace
 }  // namespace hikyaku::delivery

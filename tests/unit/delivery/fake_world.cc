@@ -125,7 +125,7 @@ std::string FakePeer::Default(const std::string& command) const {
   if (command.empty()) return "220 fake ESMTP";
   if (command == "DATA") return "354 go on";
   if (command == "QUIT") return "221 bye|close";
-  if (!absl::StartsWith(command, "EHLO")) return "250 2.0.0 ok";
+  if (!absl::StartsWith(command, "EHLO") && !absl::StartsWith(command, "LHLO")) return "250 2.0.0 ok";
   std::string reply = extensions_.empty() ? "250 fake" : "250-fake";
   for (std::size_t i = 0; i < extensions_.size(); ++i) {
     absl::StrAppend(&reply, "\r\n250", i + 1 == extensions_.size() ? " " : "-", extensions_[i]);

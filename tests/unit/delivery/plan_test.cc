@@ -35,7 +35,7 @@ class PlanTest : public testing::Test {
  protected:
   std::vector<std::string> Hosts(const std::string& domain) {
     Budget budget;
-    Plan plan({resolver_, guard_, own_, clock_, budget}, domain, routes_.Route(domain));
+    Plan plan({resolver_, guard_, own_, clock_, budget}, domain, routes_.Route({domain}));
     return net::RunTask(context_, Exhaust(plan));
   }
 
@@ -67,7 +67,7 @@ TEST_F(PlanTest, LaterHostsAreNotLookedUpBeforeTheyAreNeeded) {
   resolver_.SetMx("d.test", {{20, "b.test"}, {10, "a.test"}});
   resolver_.SetAddresses("a.test", {kA});
   Budget budget;
-  Plan plan({resolver_, guard_, own_, clock_, budget}, "d.test", routes_.Route("d.test"));
+  Plan plan({resolver_, guard_, own_, clock_, budget}, "d.test", routes_.Route({"d.test"}));
   const auto first = net::RunTask(context_, plan.Next());
   EXPECT_TRUE(first.ok() && first->has_value());
   EXPECT_EQ(resolver_.lookups(), 2);

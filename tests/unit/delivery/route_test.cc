@@ -39,7 +39,7 @@ struct MatchCase {
 
 class RouteMatch : public testing::TestWithParam<MatchCase> {};
 
-TEST_P(RouteMatch, FindsTheMostSpecialRow) { EXPECT_EQ(Text(Table().Route(GetParam().domain)), GetParam().wanted); }
+TEST_P(RouteMatch, FindsTheMostSpecialRow) { EXPECT_EQ(Text(Table().Route({GetParam().domain})), GetParam().wanted); }
 
 INSTANTIATE_TEST_SUITE_P(Rows, RouteMatch,
                          testing::ValuesIn<MatchCase>({
@@ -59,12 +59,96 @@ INSTANTIATE_TEST_SUITE_P(Rows, RouteMatch,
 
 TEST(RouteMatch, StarTakesTheRestAndLiterals) {
   const RouteTable table = *RouteTable::Create({{"*", "[relay.test]"}, {"a.test", "b.test"}}, 2525);
-  EXPECT_EQ(Text(table.Route("x.test")), "route host relay.test:2525");
-  EXPECT_EQ(Text(table.Route("a.test")), "route mx b.test:2525");
-  EXPECT_EQ(Text(table.Route("[192.0.2.5]")), "route host relay.test:2525");
+  EXPECT_EQ(Text(table.Route({"x.test"})), "route host relay.test:2525");
+  EXPECT_EQ(Text(table.Route({"a.test"})), "route mx b.test:2525");
+  EXPECT_EQ(Text(table.Route({"[192.0.2.5]"})), "route host relay.test:2525");
 }
 
-TEST(RouteMatch, NoRowsMeansMxAtTheDefaultPort) { EXPECT_EQ(Text(RouteTable(2526).Route("a.test")), "mx a.test:2526"); }
+TEST(RouteMatch, NoRowsMeansMxAtTheDefaultPort) { EXPECT_EQ(Text(RouteTable(2526).Route({"a.test"})), "mx a.test:2526"); }
+
+// The most special of the rows that fit: by recipient, then stream, tenant, sender.
+TEST(RouteMatch, SenderTenantAndStream) {
+  const RouteTable table = *RouteTable::Create(
+      {
+          {"*", "[any]"},
+          {"*", "[from-exact]", "a.sender.test"},
+          {"*", "[from-suffix]", ".sender.test"},
+          {"*", "[from-longer]", ".b.sender.test"},
+          {"", "[from-null]", "<>"},
+          {"", "[shop]", "", "shop"},
+          {"", "[shop-news]", "", "shop", "news"},
+          {"", "[news]", "", "", "news"},
+          {"in.test", "[inside]"},
+          {"in.test", "[inside-shop]", "", "shop"},
+          {"few.test", "[few]", "", "few"},
+      },
+      25);
+  const auto host = [&](const RouteQuery& query) { return table.Route(query).host; };
+  EXPECT_EQ(host({"x.test", "u@other.test"}), "any");
+  EXPECT_EQ(host({"x.test", "u@a.SENDER.test"}), "from-exact");
+  EXPECT_EQ(host({"x.test", "u@c.sender.test"}), "from-suffix");
+  EXPECT_EQ(host({"x.test", "u@x.b.sender.test"}), "from-longer");
+  EXPECT_EQ(host({"x.test", "u@sender.test"}), "any");
+  EXPECT_EQ(host({"x.test", ""}), "from-null");
+  EXPECT_EQ(host({"x.test", "u@a.sender.test", "shop"}), "shop");
+  EXPECT_EQ(host({"x.test", "u@a.sender.test", "shop", "news"}), "shop-news");
+  EXPECT_EQ(host({"x.test", "u@a.sender.test", "other", "news"}), "news");
+  EXPECT_EQ(host({"in.test", "u@a.sender.test", "other", "news"}), "inside");
+  EXPECT_EQ(host({"in.test", "u@a.sender.test", "shop", "news"}), "inside-shop");
+  EXPECT_EQ(host({"few.test", "u@other.test", "few"}), "few");
+  EXPECT_EQ(host({"few.test", "u@other.test", "shop"}), "shop") << "no row of few.test fits";
+}
+
+TEST(RouteMatch, KindsOfNextHop) {
+  using Kind = NextHop::Kind;
+  const RouteTable table = *RouteTable::Create(
+      {
+          {"tcp.test", "lmtp:[box.test]"},
+          {"named.test", "lmtp:inet:box.test:2424"},
+          {"socket.test", "lmtp:unix:/run/lmtp"},
+          {"smtp.test", "smtp:[relay.test]:587"},
+          {"how.test", "smtp:"},
+          {"gone.test", "discard:"},
+          {"file.test", "maildir:a/b"},
+          {"no.test", "reject:5.1.6 moved"},
+      },
+      25);
+  const auto route = [&](const char* domain) { return table.Route({domain}); };
+  EXPECT_EQ(Text(route("tcp.test")), "route host box.test:24");
+  EXPECT_EQ(Text(route("named.test")), "route host box.test:2424");
+  EXPECT_EQ(Text(route("socket.test")), "route address unix:/run/lmtp:0");
+  EXPECT_EQ(Text(route("smtp.test")), "route host relay.test:587");
+  EXPECT_EQ(Text(route("how.test")), "mx how.test:25");
+  EXPECT_EQ(route("how.test").rule->text, "delivery.routes[4] (how.test)");
+  EXPECT_EQ(route("tcp.test").kind, Kind::kLmtp);
+  EXPECT_EQ(route("socket.test").kind, Kind::kLmtp);
+  EXPECT_EQ(route("smtp.test").kind, Kind::kSmtp);
+  for (const char* local : {"gone.test", "file.test", "no.test"}) EXPECT_FALSE(route(local).remote()) << local;
+  EXPECT_EQ(route("file.test").rule->target.path, "a/b");
+  EXPECT_EQ(route("no.test").rule->target.enhanced, "5.1.6");
+}
+
+TEST(RouteRefusal, IsCertainOnlyWhereNobodyPasses) {
+  const RouteTable table = *RouteTable::Create(
+      {
+          {"no.test", "reject:5.1.6 moved"},
+          {"some.test", "reject:not from you"},
+          {"some.test", "[relay.test]", "", "shop"},
+          {"all.test", "reject:not from shop", "", "shop"},
+          {"all.test", "error:nor anybody"},
+          {".deep.test", "reject:below"},
+          {"open.deep.test", "[relay.test]"},
+          {"star.test", "reject:not shop", "", "shop"},
+      },
+      25);
+  EXPECT_EQ(table.CertainRefusal("no.test"), "5.1.6 moved");
+  EXPECT_EQ(table.CertainRefusal("some.test"), std::nullopt);
+  EXPECT_EQ(table.CertainRefusal("all.test"), "5.7.1 nor anybody");
+  EXPECT_EQ(table.CertainRefusal("a.deep.test"), "5.7.1 below");
+  EXPECT_EQ(table.CertainRefusal("open.deep.test"), std::nullopt);
+  EXPECT_EQ(table.CertainRefusal("star.test"), std::nullopt);
+  EXPECT_EQ(table.CertainRefusal("other.test"), std::nullopt);
+}
 
 struct BadCase {
   const char* name;
@@ -96,6 +180,13 @@ INSTANTIATE_TEST_SUITE_P(Rows, RouteError,
                              {"EmptyDomain", {"", "[a.test]"}, "domain \"\""},
                              {"BadDomain", {"a..test", "[a.test]"}, "domain"},
                              {"Twice", {"FIRST.test", "[b.test]"}, "same domain"},
+                             {"BadSender", {"a.test", "[b.test]", "a..test"}, "sender_domain \"a..test\""},
+                             {"LmtpWithoutHost", {"a.test", "lmtp:"}, "host is missing"},
+                             {"SocketWithoutPath", {"a.test", "lmtp:unix:run/lmtp"}, "full path"},
+                             {"MaildirUpwards", {"a.test", "maildir:a/../b"}, "\"..\""},
+                             {"MaildirNowhere", {"a.test", "maildir:/"}, "folder is missing"},
+                             {"RejectWithoutText", {"a.test", "error:5.1.1"}, "text is missing"},
+                             {"RejectThatIsTransient", {"a.test", "error:4.1.1 later"}, "no code of a refusal"},
                          }),
                          [](const auto& info) { return std::string(info.param.name); });
 

@@ -53,6 +53,14 @@ TransactionResult Result(const Talk& talk) {
 
 Judgement First(const Talk& talk) { return JudgeTransaction(Result(talk), kRemote).at(0); }
 
+// What becomes of recipient `i` of two that were accepted, when these are the last words of LMTP on each.
+Judgement Lmtp(const std::vector<int>& finals, std::size_t i) {
+  TransactionResult result = Result({.rcpt = {250, 250}, .committed = true});
+  for (const int code : finals) result.rcpt_final.push_back(Maybe(code));
+  if (result.rcpt_final.back()) result.final = result.rcpt_final.back();
+  return JudgeTransaction(result, kRemote).at(i);
+}
+
 // Before a transaction, `then` is fixed by where the judgement is made: see plan.cc and attempt.cc.
 Judgement Last(Outcome outcome) { return {std::move(outcome), false}; }
 Judgement Next(Outcome outcome) { return {std::move(outcome), true}; }
@@ -110,6 +118,13 @@ std::map<std::string, Judgement> Rows() {
       {"LostAfterTheEnd", First({.committed = true, .broke = "timeout at end of data"})},
       {"RcptRefusedThenLostAfterTheEnd", First({.rcpt = {550, 250}, .committed = true, .broke = "closed"})},
       {"EnhancedOfAnotherClass", JudgeTransaction(disagrees, kRemote).at(0)},
+      {"LmtpRefused4xx", Lmtp({452, 250}, 0)},
+      {"LmtpRefused5xx", Lmtp({552, 250}, 0)},
+      {"LmtpSilentAfterTheEnd", Lmtp({250, 0}, 1)},
+      {"Discarded", Last(JudgeDiscarded("by the operator"))},
+      {"Captured", Last(JudgeCaptured("/capture/x"))},
+      {"NotCaptured", Last(JudgeNotCaptured(absl::ResourceExhaustedError("no space"), "/capture/x"))},
+      {"RejectedByRoute", Last(JudgeRejected("", "no mail"))},
       {"StoppedBeforeItsTurn", Last(JudgeStopped())},
       {"NoHostWasReached", Last(JudgeUntried("example.net"))},
   };

@@ -274,7 +274,7 @@ TEST_F(WorkerTest, NewRoutesHoldForTheNextLease) {
   Start({&shard});
   shard.Offer(Mail(1));
   ASSERT_TRUE(shard.WaitForVerdicts(1));
-  worker_->UpdateRoutes(*RouteTable::Create({{"*", "[127.0.0.1]:2525"}}, 25), net::EgressGuard(), dialer_);
+  worker_->Update({*RouteTable::Create({{"*", "[127.0.0.1]:2525"}}, 25), net::EgressGuard(), dialer_});
   shard.Offer(Mail(2));
   ASSERT_TRUE(shard.WaitForVerdicts(2));
   EXPECT_EQ(mx_->bodies().size(), 1u);

@@ -24,8 +24,11 @@ inline const char kAll[] = "250-mx\r\n250-pipelining\r\n250-Chunking\r\n250-8bit
 
 class ClientDialogue {
  public:
-  explicit ClientDialogue(StartTls starttls = StartTls::kNever)
-      : session_("out.ours.test"), want_(session_.Start(starttls)) {}
+  explicit ClientDialogue(StartTls starttls = StartTls::kNever, Protocol protocol = Protocol::kSmtp)
+      : lmtp_(protocol == Protocol::kLmtp),
+        session_("out.ours.test", protocol),
+        want_(session_.Start(starttls)) {}
+  explicit ClientDialogue(Protocol protocol) : ClientDialogue(StartTls::kNever, protocol) {}
 
   // What the peer says; gives what the client writes in answer.
   std::string Says(absl::string_view reply) { return Run(session_.Feed(reply)); }
@@ -47,7 +50,7 @@ class ClientDialogue {
 
   // Greeted and through EHLO.
   void Open(absl::string_view extensions) {
-    EXPECT_EQ(Says("220 mx ESMTP\r\n"), "EHLO out.ours.test\r\n");
+    EXPECT_EQ(Says("220 mx ESMTP\r\n"), absl::StrCat(lmtp_ ? "LHLO" : "EHLO", " out.ours.test\r\n"));
     EXPECT_EQ(Says(extensions), "");
     ASSERT_EQ(want_, Want::kIdle);
     writes_ = commits_ = 0;
@@ -60,6 +63,7 @@ class ClientDialogue {
   const std::string& committing_write() const { return committing_write_; }  // The last one.
 
  private:
+  const bool lmtp_;
   ClientSession session_;
   Want want_;
   int writes_ = 0;
@@ -75,6 +79,7 @@ inline std::string Summary(const TransactionResult& r) {
   for (const auto& rcpt : r.rcpt) absl::StrAppend(&out, " ", Code(rcpt));
   absl::StrAppend(&out, " ", Code(r.data), " ", Code(r.final), " ",
                   r.failed_at ? StepName(*r.failed_at) : absl::string_view("ok"));
+  for (const auto& each : r.rcpt_final) absl::StrAppend(&out, " ", Code(each));
   if (r.committed) out += " committed";
   if (r.Ambiguous()) out += " ambiguous";
   if (r.closing) out += " closing";

@@ -17,12 +17,13 @@ struct DialogueCase {
   std::vector<Turn> turns;
   std::string summary;
   Want ends = Want::kIdle;
+  Protocol protocol = Protocol::kSmtp;
 };
 
 class ClientTransaction : public testing::TestWithParam<DialogueCase> {};
 
 TEST_P(ClientTransaction, Runs) {
-  ClientDialogue client;
+  ClientDialogue client(GetParam().protocol);
   client.Open(GetParam().extensions);
   std::string written = client.Run(client.session().Begin(Mail(GetParam().recipients)));
   for (const Turn& turn : GetParam().turns) {
@@ -37,7 +38,7 @@ TEST_P(ClientTransaction, Runs) {
 
 // However the peer's packets are cut, the dialogue is the same.
 TEST_P(ClientTransaction, OctetByOctet) {
-  ClientDialogue client;
+  ClientDialogue client(GetParam().protocol);
   client.Open(GetParam().extensions);
   std::string written = client.Run(client.session().Begin(Mail(GetParam().recipients)));
   for (const Turn& turn : GetParam().turns) {
@@ -208,6 +209,83 @@ INSTANTIATE_TEST_SUITE_P(
          "250 250 - 250 ok committed"},
     }),
     [](const auto& info) { return std::string(info.param.name); });
+
+// RFC 2033: a last reply for each recipient that was accepted, in their order.
+INSTANTIATE_TEST_SUITE_P(
+    Lmtp, ClientTransaction,
+    testing::ValuesIn<DialogueCase>({
+        {"Delivers",
+         kOld,
+         2,
+         {{kMail, "250 ok\r\n"},
+          {kR0, "250 ok\r\n"},
+          {kR1, "250 ok\r\n"},
+          {"DATA\r\n", "354 go\r\n"},
+          {kEnd, "250 ok\r\n250 ok\r\n"}},
+         "250 250 250 354 250 ok 250 250 committed",
+         Want::kIdle,
+         Protocol::kLmtp},
+        {"OneIsOverQuota",
+         kPipe,
+         2,
+         {{kPipeMail + kR0 + kR1, "250 ok\r\n250 ok\r\n250 ok\r\n"},
+          {"DATA\r\n", "354 go\r\n"},
+          {kEnd, "452 full\r\n250 ok\r\n"}},
+         "250 250 250 354 250 ok 452 250 committed",
+         Want::kIdle,
+         Protocol::kLmtp},
+        {"RefusedAtRcptHasNoLastReply",
+         kPipe,
+         2,
+         {{kPipeMail + kR0 + kR1, "250 ok\r\n550 no\r\n250 ok\r\n"},
+          {"DATA\r\n", "354 go\r\n"},
+          {kEnd, "550 no\r\n"}},
+         "250 550 250 354 550 end of data - 550 committed",
+         Want::kIdle,
+         Protocol::kLmtp},
+        {"NobodyAcceptedNoData",
+         kPipe,
+         2,
+         {{kPipeMail + kR0 + kR1, "250 ok\r\n550 no\r\n451 no\r\n"}},
+         "250 550 451 - - RCPT - -",
+         Want::kIdle,
+         Protocol::kLmtp},
+        {"NoBdat",
+         kChunk,
+         1,
+         {{kMail, "250 a\r\n"}, {kR0, "250 b\r\n"}, {"DATA\r\n", "354 go\r\n"}, {kEnd, "250 c\r\n"}},
+         "250 250 354 250 ok 250 committed",
+         Want::kIdle,
+         Protocol::kLmtp},
+        {"GoesAwayBetweenLastReplies",
+         kOld,
+         2,
+         {{kMail, "250 ok\r\n"},
+          {kR0, "250 ok\r\n"},
+          {kR1, "250 ok\r\n"},
+          {"DATA\r\n", "354 go\r\n"},
+          {kEnd, "250 ok\r\n421 bye\r\n"}},
+         "250 250 250 354 421 end of data 250 421 committed closing",
+         Want::kClose,
+         Protocol::kLmtp},
+    }),
+    [](const auto& info) { return std::string(info.param.name); });
+
+TEST(ClientLmtp, LostBetweenLastRepliesIsAmbiguous) {
+  ClientDialogue client(Protocol::kLmtp);
+  client.Open(kOld);
+  client.Run(client.session().Begin(Mail(2)));
+  for (const char* reply : {"250 ok\r\n", "250 ok\r\n", "250 ok\r\n", "354 go\r\n", "250 ok\r\n"}) client.Says(reply);
+  EXPECT_EQ(client.session().Lost("closed by the peer"), Want::kClose);
+  EXPECT_EQ(Summary(client.session().result()), "250 250 250 354 - end of data 250 - committed ambiguous broke");
+}
+
+TEST(ClientLmtp, DoesNotFallBackToHelo) {
+  ClientDialogue client(Protocol::kLmtp);
+  EXPECT_EQ(client.Says("220 mx LMTP\r\n"), "LHLO out.ours.test\r\n");
+  EXPECT_EQ(client.Says("500 what?\r\n"), "");
+  EXPECT_EQ(client.want(), Want::kClose);
+}
 
 }  // namespace
 }  // namespace hikyaku::smtp
