@@ -1,5 +1,7 @@
 #include "lib/net/dialer.h"
 
+#include <sys/un.h>
+
 #include <algorithm>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/udp.hpp>
@@ -62,6 +64,8 @@ awaitable<absl::Status> ConnectUnix(asio::local::stream_protocol::socket& socket
 }
 
 awaitable<absl::StatusOr<std::unique_ptr<Stream>>> DialUnix(std::string path, absl::Duration limit) {
+  // Asio would throw.
+  if (path.size() >= sizeof(sockaddr_un::sun_path)) co_return absl::InvalidArgumentError(absl::StrCat(path, ": too long"));
   const Executor executor = co_await asio::this_coro::executor;
   asio::local::stream_protocol::socket socket(executor);
   error_code error;

@@ -6,6 +6,8 @@
 
 #include <atomic>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/write.hpp>
 #include <memory>
 #include <string>
 #include <thread>
@@ -89,6 +91,34 @@ TEST_F(TcpTest, BytesGoThereAndBack) {
   const absl::string_view pieces[] = {"one ", "two ", "three"};
   EXPECT_TRUE(Do(stream->Write(pieces, kLimit)).ok());
   EXPECT_EQ(*Do(Read(*stream)), "one two three");
+}
+
+// A socket of the file system, in both outcomes.
+TEST_F(TcpTest, UnixSocket) {
+  char folder[] = "/tmp/hikyaku-XXXXXX";  // Bazel's own folder has too long a path for a socket.
+  ASSERT_NE(mkdtemp(folder), nullptr);
+  const std::string path = absl::StrCat(folder, "/echo.sock");
+  DialOptions options;
+  options.unix_path = std::string(200, 'x');
+  EXPECT_EQ(Dial({}, options).status().code(), absl::StatusCode::kInvalidArgument);
+  options.unix_path = path;
+  const auto missing = Dial({}, options);
+  EXPECT_EQ(missing.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_NE(missing.status().message().find(path), std::string::npos) << missing.status();
+
+  asio::local::stream_protocol::acceptor acceptor(context_, asio::local::stream_protocol::endpoint(path));
+  auto stream = Dial({}, options);
+  ASSERT_TRUE(stream.ok()) << stream.status();
+  asio::local::stream_protocol::socket peer = acceptor.accept();
+  EXPECT_TRUE(Do((*stream)->WriteAll("ping", kLimit)).ok());
+  char buffer[4];
+  EXPECT_EQ(peer.receive(asio::buffer(buffer)), 4u);
+  asio::write(peer, asio::buffer("pong", 4));
+  EXPECT_EQ(*Do(Read(**stream)), "pong");
+  peer.close();
+  EXPECT_EQ(Do(Read(**stream)).status().code(), absl::StatusCode::kOutOfRange);
+  unlink(path.c_str());
+  rmdir(folder);
 }
 
 TEST_F(TcpTest, Ipv6Works) {
