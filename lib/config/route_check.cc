@@ -53,9 +53,9 @@ class RouteChecker {
       RETURN_IF_ERROR(Check(path + ".sender_domain", CheckRouteDomain(route.sender_domain())));
     }
     if (!rows_.insert({domain, route.sender_domain(), route.tenant(), route.stream()}).second) {
-      return source_.Error(path + ".domain", absl::StrCat(domain, " has a route already",
-                                                          conditional ? " that asks for the same" : "",
-                                                          ": remove one of the two"));
+      return source_.Error(path + ".domain",
+                           absl::StrCat(domain, " has a route already", conditional ? " that asks for the same" : "",
+                                        ": remove one of the two"));
     }
     return absl::OkStatus();
   }
@@ -69,7 +69,8 @@ class RouteChecker {
     if (target->kind != Kind::kMaildir) return absl::OkStatus();
     const absl::string_view root = absl::StripSuffix(delivery_.maildir_root(), "/");
     if (root.empty()) {
-      return source_.Error(path, "needs delivery.maildir_root: write there the folder that all such routes write below");
+      return source_.Error(path,
+                           "needs delivery.maildir_root: write there the folder that all such routes write below");
     }
     if (absl::StartsWith(target->path, "/") && !absl::StartsWith(target->path, absl::StrCat(root, "/"))) {
       return source_.Error(path, absl::StrCat("\"", target->path, "\" is not below delivery.maildir_root (", root,
@@ -87,7 +88,8 @@ class RouteChecker {
 
 absl::Status CheckRoutes(const v1::Delivery& delivery, const SourceMap& source) {
   if (const std::string& root = delivery.maildir_root(); !root.empty() && (root == "/" || root[0] != '/')) {
-    return source.Error("delivery.maildir_root", "is no full path of a folder: write one as in /var/lib/hikyaku-capture");
+    return source.Error("delivery.maildir_root",
+                        "is no full path of a folder: write one as in /var/lib/hikyaku-capture");
   }
   return RouteChecker(delivery, source).Run();
 }

@@ -45,7 +45,7 @@ struct AttemptOptions {
 struct Network {
   RouteTable routes;
   net::EgressGuard guard;
-  std::shared_ptr<net::Dialer> dialer;  // Opens the same ranges as `guard`.
+  std::shared_ptr<net::Dialer> dialer;    // Opens the same ranges as `guard`.
   std::shared_ptr<Maildir> maildir = {};  // For routes to a Maildir; nothing where none may be.
 };
 

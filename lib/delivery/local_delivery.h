@@ -12,7 +12,8 @@
 
 namespace hikyaku::delivery {
 
-// The fate of every recipient of `lease` at `hop`, which is not remote(). All outlive the call; `maildir` may be missing.
+// The fate of every recipient of `lease` at `hop`, which is not remote(). All outlive the call; `maildir` may be
+// missing.
 //
 // A captured file begins with Return-Path, and with X-Envelope-From, X-Envelope-To (a line for each recipient),
 // X-Hikyaku-Id and, where there is one, X-Hikyaku-Tenant; then follows the mail as it was accepted.

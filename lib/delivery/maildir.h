@@ -1,11 +1,12 @@
 // Captures mail as files: the Maildirs below one folder.
 //
 // Source:     maildir(5): written in `tmp`, synced, moved to `new`, and the folder synced.
-// Threading:  safe from every thread. A thread of its own writes, so that a slow disk holds up no connection; the destructor
+// Threading:  safe from every thread. A thread of its own writes, so that a slow disk holds up no connection; the
+// destructor
 //             waits for what it was given.
 //
-// Names come from the mail (see Store), so that a mail that is stored twice is one file as long as no reader has moved it.
-// Below the root nothing is followed that is a symbolic link: who may write there cannot lead mail elsewhere.
+// Names come from the mail (see Store), so that a mail that is stored twice is one file as long as no reader has moved
+// it. Below the root nothing is followed that is a symbolic link: who may write there cannot lead mail elsewhere.
 #ifndef HIKYAKU_LIB_DELIVERY_MAILDIR_H_
 #define HIKYAKU_LIB_DELIVERY_MAILDIR_H_
 
@@ -32,9 +33,9 @@ class Maildir {
   Maildir(const Maildir&) = delete;
   Maildir& operator=(const Maildir&) = delete;
 
-  // Writes `head` and `*body` as one file `name` in `folder`/new, which is relative to the root, or a full path below it.
-  // OK: it is on disk. Any error: it may be there or not, and storing it again under this name makes no second file.
-  // A cancel does not end the wait.
+  // Writes `head` and `*body` as one file `name` in `folder`/new, which is relative to the root, or a full path below
+  // it. OK: it is on disk. Any error: it may be there or not, and storing it again under this name makes no second
+  // file. A cancel does not end the wait.
   awaitable<absl::Status> Store(std::string folder, std::string name, std::string head,
                                 std::shared_ptr<const std::string> body);
 

@@ -165,7 +165,8 @@ NextHop RouteTable::Route(const RouteQuery& query) const {
   const std::string sender_domain = by_sender_ ? SenderDomain(query.sender) : std::string();
   const NextHop* found = nullptr;
   ForEachKey(query.domain, [&](const Rows& rows) {
-    const auto row = std::find_if(rows.begin(), rows.end(), [&](const Row& r) { return Fits(r, query, sender_domain); });
+    const auto row =
+        std::find_if(rows.begin(), rows.end(), [&](const Row& r) { return Fits(r, query, sender_domain); });
     if (row != rows.end()) found = &row->hop;
     return found != nullptr;
   });

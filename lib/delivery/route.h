@@ -4,9 +4,9 @@
 // Non-goals:  DNS (plan.h); rewriting of addresses (submission).
 // Threading:  a constant value after Create.
 //
-// The row that wins: of those that fit the mail, the one with the most special recipient domain (exact, then the longest
-// ".suffix", which does not match the domain itself, then "*"); of its rows one with `stream` before one without, then one
-// with `tenant`, then one with `sender_domain` (exact before the longest suffix). The order of the rows does not matter.
+// The row that wins, of those that fit the mail: the one with the most special recipient domain (exact, then the longest
+// ".suffix", which does not match the domain itself, then "*"); of its rows one with `stream` before one without, then
+// one with `tenant`, then one with `sender_domain` (exact before the longest suffix). Their order does not matter.
 #ifndef HIKYAKU_LIB_DELIVERY_ROUTE_H_
 #define HIKYAKU_LIB_DELIVERY_ROUTE_H_
 
@@ -46,13 +46,14 @@ struct NextHop {
   using Kind = address::RouteTarget::Kind;
 
   Kind kind = Kind::kSmtp;
-  // A-label; an address literal with brackets, and `literal`; or "unix:/run/lmtp", and `literal` is 0.0.0.0 and `port` 0.
-  // Empty where `kind` has none.
+  // A-label; an address literal with brackets, and `literal`; or "unix:/run/lmtp", and `literal` is 0.0.0.0 and `port`
+  // 0. Empty where `kind` has none.
   std::string host;
   std::optional<address::IpAddress> literal;
   std::uint16_t port = 25;
   bool mx_lookup = true;  // Of `host`; never with `literal`.
-  bool routed = false;    // A row names the host: its `literal` is open whatever its range, and its faults are not the mail's.
+  bool routed =
+      false;  // A row names the host: its `literal` is open whatever its range, and its faults are not the mail's.
   std::shared_ptr<const RouteRule> rule;  // Of the row; nothing where no row fits.
 
   // Mail goes to a host, by SMTP or LMTP.
@@ -61,7 +62,8 @@ struct NextHop {
 
 // The mail that asks. What is empty fits rows that do not ask for it.
 struct RouteQuery {
-  absl::string_view domain;       // Of the recipients: an A-label in lower case, or a literal with brackets in canonical form.
+  absl::string_view
+      domain;  // Of the recipients: an A-label in lower case, or a literal with brackets in canonical form.
   absl::string_view sender = {};  // Envelope sender; empty: the null sender.
   absl::string_view tenant = {};
   absl::string_view stream = {};

@@ -52,12 +52,13 @@ Judgement JudgeRest(const smtp::TransactionResult& result, absl::string_view rem
   return {JudgeBroken(result.broke, remote), true};
 }
 
-// LMTP (RFC 2033 §4.2): the last word on this recipient. Once the message was written, it may have been delivered to whom
-// no reply has come for, whatever the others were told.
+// LMTP (RFC 2033 §4.2): the last word on this recipient. Once the message was written, it may have been delivered to
+// whom no reply has come for, whatever the others were told.
 Judgement JudgeLmtp(const smtp::TransactionResult& result, std::size_t i, Judgement rest, absl::string_view remote) {
   if (result.rcpt_final[i]) return Refused(OfReply(Scope::kRecipient, *result.rcpt_final[i], remote));
   if (!result.committed || result.final || !result.rcpt[i] || !result.rcpt[i]->Positive()) return rest;
-  return {outcome::Ambiguous(absl::StrCat("no answer for this recipient to the end of the message: ", result.broke), remote),
+  return {outcome::Ambiguous(absl::StrCat("no answer for this recipient to the end of the message: ", result.broke),
+                             remote),
           false};
 }
 
@@ -167,7 +168,7 @@ std::vector<Judgement> JudgeTransaction(const smtp::TransactionResult& result, a
     const std::optional<smtp::Reply>& reply = result.rcpt[i];
     // After a refused MAIL, what is said to a pipelined RCPT ("503 no MAIL") tells nothing about the recipient.
     const bool by_name = !mail_refused && reply && !reply->Positive();
-    judgements.push_back(by_name                      ? RefusedRecipient(*reply, remote)
+    judgements.push_back(by_name                     ? RefusedRecipient(*reply, remote)
                          : result.rcpt_final.empty() ? rest
                                                      : JudgeLmtp(result, i, rest, remote));
   }

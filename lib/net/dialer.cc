@@ -65,7 +65,8 @@ awaitable<absl::Status> ConnectUnix(asio::local::stream_protocol::socket& socket
 
 awaitable<absl::StatusOr<std::unique_ptr<Stream>>> DialUnix(std::string path, absl::Duration limit) {
   // Asio would throw.
-  if (path.size() >= sizeof(sockaddr_un::sun_path)) co_return absl::InvalidArgumentError(absl::StrCat(path, ": too long"));
+  if (path.size() >= sizeof(sockaddr_un::sun_path))
+    co_return absl::InvalidArgumentError(absl::StrCat(path, ": too long"));
   const Executor executor = co_await asio::this_coro::executor;
   asio::local::stream_protocol::socket socket(executor);
   error_code error;

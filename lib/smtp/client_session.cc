@@ -346,9 +346,7 @@ void ClientSession::RecordFinal(Reply reply) {
   if (AnyRecipient()) result_.final = std::move(reply);
 }
 
-bool ClientSession::AnyRecipient() const {
-  return std::any_of(result_.rcpt.begin(), result_.rcpt.end(), IsPositive);
-}
+bool ClientSession::AnyRecipient() const { return std::any_of(result_.rcpt.begin(), result_.rcpt.end(), IsPositive); }
 
 // Everything that was sent is answered: what next? After a 421, nothing.
 ClientSession::Want ClientSession::Proceed(Awaits answered) {

@@ -82,10 +82,10 @@ struct TransactionResult {
   std::optional<Reply> final;              // The answer to the final dot or to BDAT LAST. Not set when no recipient
                                            // was accepted. LMTP: the last of them, when all have come.
   std::vector<std::optional<Reply>> rcpt_final;  // LMTP only, else empty: rcpt_final[i] is about recipients[i].
-  std::optional<Reply> closing;            // A 421 came, in whatever place (RFC 5321 §3.8): the peer is going away.
-  std::optional<Step> failed_at;           // Where it ended; empty when `final` is 2xx.
-  bool committed = false;                  // The end of the body was written, to at least one recipient perhaps.
-  std::string broke;                       // The connection or the dialogue broke: why, one printable line.
+  std::optional<Reply> closing;   // A 421 came, in whatever place (RFC 5321 §3.8): the peer is going away.
+  std::optional<Step> failed_at;  // Where it ended; empty when `final` is 2xx.
+  bool committed = false;         // The end of the body was written, to at least one recipient perhaps.
+  std::string broke;              // The connection or the dialogue broke: why, one printable line.
 
   // The peer may have taken the mail and the answer is missing: the case of RFC 1047, `ambiguous`. False as soon as a
   // reply shows that it was not taken (MAIL or every RCPT refused, 421).
@@ -109,8 +109,8 @@ class ClientSession {
   ClientSession(const ClientSession&) = delete;  // output() points into it.
   ClientSession& operator=(const ClientSession&) = delete;
 
-  // Waits for the greeting. kIdle follows when EHLO (or HELO) was accepted, and STARTTLS was dealt with; kClose when the
-  // peer refused (refusal()), denied TLS that is required (tls_denied()) or spoke no SMTP (broke()).
+  // Waits for the greeting. kIdle follows when EHLO (or HELO) was accepted, and STARTTLS was dealt with; kClose when
+  // the peer refused (refusal()), denied TLS that is required (tls_denied()) or spoke no SMTP (broke()).
   Want Start(StartTls starttls = StartTls::kNever);
 
   // After kTls: the handshake has succeeded. Everything that the peer said before is forgotten, and EHLO is said anew

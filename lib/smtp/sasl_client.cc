@@ -79,7 +79,8 @@ std::optional<SaslMechanism> ChooseSasl(absl::string_view offered, const std::ve
 }
 
 absl::Status CheckCredentials(const Credentials& credentials) {
-  for (const auto& [what, text] : {std::pair("user", &credentials.user), std::pair("password", &credentials.password)}) {
+  for (const auto& [what, text] :
+       {std::pair("user", &credentials.user), std::pair("password", &credentials.password)}) {
     if (text->empty()) return Broken(absl::StrCat("the ", what, " is empty"));
     if (text->size() > kMaxCredential) return Broken(absl::StrCat("the ", what, " is longer than ", kMaxCredential));
     if (text->find('\0') != std::string::npos) return Broken(absl::StrCat("the ", what, " holds a NUL"));

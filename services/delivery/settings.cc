@@ -94,7 +94,8 @@ absl::StatusOr<Network> NetworkFrom(const v1::Config& config) {
   }
   std::vector<RouteRow> rows;
   for (const v1::Route& route : config.delivery().routes()) {
-    rows.push_back({route.domain(), route.to(), route.sender_domain(), route.tenant(), route.stream(), route.sources()});
+    rows.push_back(
+        {route.domain(), route.to(), route.sender_domain(), route.tenant(), route.stream(), route.sources()});
   }
   ASSIGN_OR_RETURN(RouteTable routes, RouteTable::Create(rows, static_cast<std::uint16_t>(config.delivery().port())));
   net::EgressGuard guard(std::move(allowed));

@@ -21,8 +21,8 @@ class ReloadablePolicy : public RecipientPolicy {
  public:
   std::optional<std::string> Refuse(const address::Address& recipient) const override;
 
-  // Address literals are open where delivery.allow_ranges or a route for the literal itself says so. A domain is refused
-  // where a route refuses it, whoever sends. kInvalidArgument names what does not parse; the old policy stays.
+  // Address literals are open where delivery.allow_ranges or a route for the literal itself says so. A domain is
+  // refused where a route refuses it, whoever sends. kInvalidArgument names what does not parse; the old policy stays.
   absl::Status Load(const v1::Config& config);
 
  private:

@@ -64,7 +64,9 @@ TEST(RouteMatch, StarTakesTheRestAndLiterals) {
   EXPECT_EQ(Text(table.Route({"[192.0.2.5]"})), "route host relay.test:2525");
 }
 
-TEST(RouteMatch, NoRowsMeansMxAtTheDefaultPort) { EXPECT_EQ(Text(RouteTable(2526).Route({"a.test"})), "mx a.test:2526"); }
+TEST(RouteMatch, NoRowsMeansMxAtTheDefaultPort) {
+  EXPECT_EQ(Text(RouteTable(2526).Route({"a.test"})), "mx a.test:2526");
+}
 
 // The most special of the rows that fit: by recipient, then stream, tenant, sender.
 TEST(RouteMatch, SenderTenantAndStream) {

@@ -25,9 +25,7 @@ inline const char kAll[] = "250-mx\r\n250-pipelining\r\n250-Chunking\r\n250-8bit
 class ClientDialogue {
  public:
   explicit ClientDialogue(StartTls starttls = StartTls::kNever, Protocol protocol = Protocol::kSmtp)
-      : lmtp_(protocol == Protocol::kLmtp),
-        session_("out.ours.test", protocol),
-        want_(session_.Start(starttls)) {}
+      : lmtp_(protocol == Protocol::kLmtp), session_("out.ours.test", protocol), want_(session_.Start(starttls)) {}
   explicit ClientDialogue(Protocol protocol) : ClientDialogue(StartTls::kNever, protocol) {}
 
   // What the peer says; gives what the client writes in answer.
