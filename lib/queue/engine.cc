@@ -100,6 +100,7 @@ void Engine::Erase(const ItemPtr& item) {
   round[item->slot]->slot = item->slot;
   round.pop_back();
   items.erase(item);
+  item->state = ItemState::kGone;
   hot_bytes -= item->hot_bytes;
   item->hot_bytes = 0;
   schedule.Drop(*item);

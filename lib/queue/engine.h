@@ -172,8 +172,9 @@ struct Ending {
   std::int64_t due = 0;  // Of its `due` entry; for a parked one, of its `parked` entry.
   bool parked = false;
   ItemPtr item;        // In state kEnding; null: it was not in memory.
-  int recipients = 0;  // Set by EndDelivery.
-  bool kept = false;   // By EndDelivery: its record cannot be read now, so nothing of it was changed.
+  bool leased = false;  // By a purge: a worker has it until the end is on disk.
+  int recipients = 0;   // Set by EndDelivery.
+  bool kept = false;    // By EndDelivery: its record cannot be read now, so nothing of it was changed.
 };
 Ending EndingOf(ItemPtr item);
 void EndDelivery(Group& group, Ending& ending, v1::Event::Type type, std::int64_t now_micros);

@@ -28,8 +28,10 @@ inline int PriorityClass(int priority) { return priority == 1 ? 0 : priority == 
 // Legal moves:
 //   kCommitting → kReady (committed)                                   or gone (the commit failed)
 //   kReady      → kLeased (a worker) → kReady (given back, lost)       → kReporting (verdict) → gone
-//   kReady, kLeased → kEnding (expiry, purge) → gone                   or kReady (the commit failed)
-enum class ItemState : std::uint8_t { kCommitting, kReady, kLeased, kReporting, kEnding };
+//   kReady, kLeased → kEnding (expiry, purge) → gone                   or as before (the commit failed)
+//   kEnding (a purge, of one that a worker has) → kReporting (verdict) → gone, by whichever of the two is on disk first
+// Gone: no longer among the engine's items; who still holds it, has nothing to do any more.
+enum class ItemState : std::uint8_t { kCommitting, kReady, kLeased, kReporting, kEnding, kGone };
 
 struct Item {
   // Fixed.

@@ -77,6 +77,7 @@ class LocalLeaseStream : public LeaseStream {
       Leases::Heard(*stream_, engine_.LeaseClock());
       const ItemPtr item = Held(lease);
       if (item == nullptr) return;
+      if (item->state == ItemState::kEnding) return engine_.leases.Unassign(*item);  // The purge settles the rest.
       engine_.TakeBack(item, /*lost=*/false);
     }
     engine_.Dispatch();
@@ -92,10 +93,10 @@ class LocalLeaseStream : public LeaseStream {
   void Close() override { engine_.CloseStream(*stream_, absl::CancelledError("closed by the worker")); }
 
  private:
-  // The item while the worker may still speak of it.
+  // The item while the worker may still speak of it: also if a purge is about to end it.
   ItemPtr Held(std::uint64_t lease) const ABSL_SHARED_LOCKS_REQUIRED(engine_.mu) {
     const auto it = stream_->leases.find(lease);
-    return it == stream_->leases.end() || it->second->state != ItemState::kLeased ? nullptr : it->second;
+    return it == stream_->leases.end() || it->second->state == ItemState::kReporting ? nullptr : it->second;
   }
 
   const std::shared_ptr<Engine> owner_;  // So that a late destruction finds a stopped engine, not a freed one.

@@ -131,6 +131,7 @@ class PurgeOperation : public Operation {
   }
 
   void Finish(const absl::Status& status) override {
+    SettleLeases(status.ok());
     FinishEndings(engine_, endings_, v1::Event::TYPE_CANCELLED, status.ok());
     if (!status.ok()) return std::move(done_)(status);
     for (const Ending& ending : endings_) {
@@ -168,17 +169,44 @@ class PurgeOperation : public Operation {
       return;
     }
     const ItemPtr item = *it;
-    if (item->state == ItemState::kLeased) {
-      engine_.leases.Revoke(*item);
-      engine_.EndLease(*item);
-    } else if (item->state == ItemState::kReady) {
+    // What a worker sends stays with it until the end is on disk: were it taken back now, and the commit failed, it would
+    // go out again while the first worker still sends.
+    const bool sending = item->state == ItemState::kLeased && item->offered;
+    if (item->state == ItemState::kReady) {
       engine_.schedule.Remove(*item);
-    } else {
+    } else if (item->state != ItemState::kLeased) {
       progress_.skipped = true;  // Its verdict, or its expiry, is behind us in the line.
       return;
+    } else if (!sending) {
+      engine_.leases.Revoke(*item);
+      engine_.EndLease(*item);
     }
     item->state = ItemState::kEnding;
     endings_.push_back(EndingOf(item));
+    endings_.back().leased = sending;
+  }
+
+  // Of what workers were sending: purged, it is taken from them; otherwise it stays theirs, unless they gave it back
+  // or lost it meanwhile. A verdict that came meanwhile is behind us in the line, and finds what it finds.
+  void SettleLeases(bool committed) {
+    absl::MutexLock lock(&engine_.mu);
+    for (Ending& ending : endings_) {
+      if (!ending.leased) continue;
+      Item& item = *ending.item;
+      if (item.state == ItemState::kGone) {  // Its verdict came to a committer that had stopped.
+        ending.item = nullptr;
+      } else if (committed && !ending.kept) {
+        if (item.stream != nullptr) engine_.leases.Revoke(item);
+        engine_.EndLease(item);
+      } else if (item.state == ItemState::kReporting) {
+        ending.item = nullptr;
+      } else if (item.stream != nullptr) {
+        item.state = ItemState::kLeased;
+        ending.item = nullptr;
+      } else {
+        engine_.TakeBack(std::exchange(ending.item, nullptr), /*lost=*/false);
+      }
+    }
   }
 
   Engine& engine_;

@@ -53,6 +53,9 @@ class VerdictOperation : public Operation {
   void Judge(const storage::v1::Recipient& recipient, v1::Outcome outcome);
   void AddEvent(v1::Event::Type type, const std::string& address, const v1::Outcome& outcome);
   void CountMetrics() const;
+  // A purge was on disk before this verdict. Read with the mutex, or on the committer's thread, which alone changes what
+  // is being reported.
+  bool Over() const { return item_->state == ItemState::kGone; }
 
   Engine& engine_;
   const ItemPtr item_;
@@ -143,6 +146,7 @@ void VerdictOperation::AddEvent(v1::Event::Type type, const std::string& address
 }
 
 void VerdictOperation::Apply(Group& group) {
+  if (Over()) return;
   DeleteEntries(group.batch, *item_);
   const absl::string_view id = keys::DeliveryId(item_->key);
   for (const std::string& event : event_bytes_) PutEvent(group, id, event);
@@ -159,9 +163,11 @@ void VerdictOperation::Apply(Group& group) {
 }
 
 void VerdictOperation::Finish(const absl::Status& status) {
+  if (status.ok() && Over()) return engine_.metrics.late_verdicts.Increment();
   if (status.ok() && !record_.empty()) engine_.LowerNextDue(next_due_);
   if (status.ok()) CountMetrics();
   absl::MutexLock lock(&engine_.mu);
+  if (Over()) return;
   Stream* stream = item_->stream;
   engine_.EndLease(*item_);
   if (stream != nullptr && status.ok()) {

@@ -117,6 +117,13 @@ void Books::NoteTaken(int worker, const std::string& data, const std::vector<std
   }
 }
 
+std::size_t Books::NotePurge(int shard, const std::string& domain) {
+  purges_.push_back({shard, domain, world_.now(), absl::InfiniteDuration()});
+  return purges_.size() - 1;
+}
+
+void Books::NotePurgeEnd(std::size_t purge) { purges_[purge].to = std::min(purges_[purge].to, world_.now()); }
+
 // ---- The end. ----
 
 void Books::Check(const std::vector<SimDisk*>& disks, absl::Duration lifetime, bool wrong_clocks) {
@@ -238,14 +245,15 @@ void Books::CheckTaken(const std::string& token, const Mail& mail, const std::st
   if (ends.bounced > 0 && refused_.count(recipient) == 0 && dead_domains_.count(domain) == 0) {
     Problem(absl::StrCat("bounced, and nobody refused it: ", what));
   }
-  if (ends.cancelled > 0 && purged_.count(domain) == 0) Problem(absl::StrCat("cancelled by nobody: ", what));
+  const bool purged =
+      std::any_of(purges_.begin(), purges_.end(), [&](const Purge& purge) { return purge.domain == domain; });
+  if (ends.cancelled > 0 && !purged) Problem(absl::StrCat("cancelled by nobody: ", what));
   // Of what was taken, the last may be the one that was told; every other one needs an excuse.
   const bool twin = IsTwin(mail, domain);
   for (std::size_t i = 0; i < taken.size(); ++i) {
     const bool last = i + 1 == taken.size();
     if (last && ends.delivered > 0) break;
-    // A purge takes even what a worker is sending: the end is "cancelled", whatever the host says a moment later.
-    if (last && ends.cancelled > 0) break;
+    if (last && ends.cancelled > 0 && PurgedUnderWay(taken[i], domain)) break;
     if (!last) ++counts_.duplicates;
     if (Explained(taken[i], last ? nullptr : &taken[i + 1])) continue;
     if (twin && ends.delivered > 1) {
@@ -271,6 +279,15 @@ bool Books::Explained(const Taken& first, const Taken* second) const {
   };
   if (broken(first, first.time - kNewsTime, std::min(next, first.time + kVerdictTime))) return true;
   return second != nullptr && second->worker != first.worker && broken(*second, first.time - kNewsTime, next);
+}
+
+// A purge ends even what a worker is sending: as cancelled, whatever the host says before the worker hears of it. So it
+// took the mail while that purge ran, or its verdict, or the news of the purge, was on the way.
+bool Books::PurgedUnderWay(const Taken& taken, const std::string& domain) const {
+  return std::any_of(purges_.begin(), purges_.end(), [&](const Purge& purge) {
+    return purge.shard == taken.shard && purge.domain == domain && taken.time >= purge.from - kNewsTime &&
+           taken.time <= purge.to + kNewsTime;
+  });
 }
 
 // Two tries of one key at the same time, of which one went to another shard because the right one was down: the one

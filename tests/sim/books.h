@@ -60,7 +60,9 @@ class Books {
   void NoteRefused(const std::string& recipient) { refused_.insert(recipient); }
   // The DNS said of a domain what ends its mail.
   void NoteDead(const std::string& domain) { dead_domains_.insert(domain); }
-  void NotePurged(const std::string& domain) { purged_.insert(domain); }
+  // A purge begins; the answer is for NotePurgeEnd, when it was answered or its shard went down.
+  std::size_t NotePurge(int shard, const std::string& domain);
+  void NotePurgeEnd(std::size_t purge);
 
   // ---- Faults. ----
   void NoteFault(Fault fault) { faults_.push_back(fault); }
@@ -103,6 +105,12 @@ class Books {
     std::int64_t accept_micros = 0;
     int terminal() const { return delivered + bounced + expired + cancelled; }
   };
+  struct Purge {
+    int shard;
+    std::string domain;
+    absl::Duration from;
+    absl::Duration to;
+  };
   using Key = std::pair<std::string, std::string>;  // Message id, or token; and recipient, or domain.
 
   void ReadEvents(int shard, const SimDisk& disk, absl::Duration lifetime, bool wrong_clocks);
@@ -113,6 +121,7 @@ class Books {
   void CheckTaken(const std::string& token, const Mail& mail, const std::string& recipient, const Ends& ends);
   // `second`: the next one; null: there is none.
   bool Explained(const Taken& first, const Taken* second) const;
+  bool PurgedUnderWay(const Taken& taken, const std::string& domain) const;
   bool IsTwin(const Mail& mail, const std::string& domain) const;
 
   World& world_;
@@ -126,7 +135,8 @@ class Books {
   std::map<Key, std::map<int, int>> leases_;   // By token and domain: worker → the shard that leased it last.
   std::map<Key, std::vector<Taken>> taken_;    // By token and recipient.
   std::map<std::pair<int, Key>, Ends> ends_;   // By shard, id and recipient.
-  std::set<std::string> refused_, dead_domains_, purged_;
+  std::set<std::string> refused_, dead_domains_;
+  std::vector<Purge> purges_;
   std::vector<Fault> faults_;
   std::vector<std::string> problems_;
   Counts counts_;

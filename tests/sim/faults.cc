@@ -201,8 +201,11 @@ void Faults::AddOperatorFaults() {
                       if (!shard.up()) return;
                       v1::PurgeRequest purge;
                       purge.set_domain(domain());
-                      cluster_.books.NotePurged(purge.domain());
-                      shard.life()->shard->Purge(purge, [](const auto&) {});
+                      const auto end = [this, number = cluster_.books.NotePurge(shard.index(), purge.domain())] {
+                        cluster_.books.NotePurgeEnd(number);
+                      };
+                      shard.life()->at_end.push_back(end);
+                      shard.life()->shard->Purge(purge, [end](const auto&) { end(); });
                     }});
 }
 
