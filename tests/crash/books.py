@@ -69,6 +69,7 @@ class Books:
                 missing = [(r, self.near(entry.time)) for r in entry.recipients if not self.done(r)]
                 found["partial" if 0 < len(missing) < len(entry.recipients) else "lost"] += missing
                 counts["promised"] += len(entry.recipients)
+                counts["repeated"] += entry.via == "grpc" and bool(entry.said)
             elif entry.result == "refused":
                 found["ghost"] += [r for r in entry.recipients if r in self.receipts]
             elif any(r in self.accepted for r in entry.recipients):

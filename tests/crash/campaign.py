@@ -193,5 +193,5 @@ def with_api(node, work):
 
 
 def summary(totals):
-    words = ("kills", "acked", "refused", "unknown", "recovered", "promised", "received", "bounced", "duplicates", *FAULTS)
+    words = ("kills", "acked", "repeated", "refused", "unknown", "recovered", "promised", "received", "bounced", "duplicates", *FAULTS)
     return ", ".join(f"{word} {totals[word]}" for word in words)

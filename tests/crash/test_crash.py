@@ -48,6 +48,7 @@ def test_killed_again_and_again_under_load(stage, kind):
     stage.ends.append(campaign.close)
     totals = campaign.run(20)
     assert totals["kills"] >= 20 and totals["acked"] >= 1000 and totals["received"] > totals["acked"] / 2, totals
+    assert totals["repeated"] >= 20, "clients repeat over a crash what had no answer, with its key"
     assert campaign.missed <= 3, "the moments that were aimed at are met"
 
 

@@ -1,14 +1,19 @@
 """The gRPC API from Python, with stubs made from the .proto files at first use."""
 
+import os
 import pathlib
 import subprocess
 import sys
 import tempfile
 import time
 
-import grpc
+# A channel on which no call is under way learns only so often that it is connected again. gRPC's own 5 s are the whole life
+# of a node that is killed over and over.
+os.environ.setdefault("GRPC_CLIENT_CHANNEL_BACKUP_POLL_INTERVAL_MS", "50")
 
-from support.wait import wait_for
+import grpc  # noqa: E402
+
+from support.wait import wait_for  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 

@@ -158,7 +158,8 @@ class Load:
             return False
 
     def by_grpc(self):
-        """Mails over one channel; each is repeated with its key until it is known to be there, as clients should."""
+        """Mails over one channel, over all lives of the node: each is repeated with its key until it is known to be there,
+        as clients should, and is one mail."""
         api = Api(self.node.grpc)
         try:
             while not self.stopping.is_set():
