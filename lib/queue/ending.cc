@@ -118,8 +118,9 @@ void EndRecord(Group& group, absl::string_view delivery_key, const storage::v1::
       if (!other.ParseFromArray(cursor->value().data(), static_cast<int>(cursor->value().size()))) return;
       if (other.body_part() == delivery.body_part()) return;
     }
-    if (cursor == nullptr || !cursor->status().ok())
-      return;  // A body too many is found by the checker; one too few is lost.
+    if (cursor == nullptr || !cursor->status().ok()) {  // A body too many costs room; one too few is lost mail.
+      return group.batch.Put(Family::kMeta, absl::StrCat(keys::kLeftBody, keys::Body(id, delivery.body_part())), "");
+    }
   }
   group.batch.Delete(Family::kBody, keys::Body(id, delivery.body_part()));
 }

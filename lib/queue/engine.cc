@@ -53,7 +53,6 @@ Engine::Engine(Options given, Clock& clock, std::unique_ptr<Store> opened, stora
       lifetime_micros(absl::ToInt64Microseconds(options.lifetime)),
       body_parts(RandomPart()),
       schedule(Limits(options)),
-      leases(mu),
       feed(*store, options.name, counters.next_sequence() - 1, options.stepped),
       readers(options.stepped ? 0 : kReaders),
       askers(options.stepped ? 0 : 1),
@@ -158,8 +157,8 @@ void Engine::CloseStream(Stream& stream, absl::Status why) {
     absl::MutexLock lock(&mu);
     for (const ItemPtr& item : leases.Close(stream, std::move(why))) TakeBack(item, /*lost=*/by_worker);
   }
-  leases.Drain(stream);
-  leases.Wait(stream);
+  Leases::Drain(mu, stream);
+  Leases::Wait(mu, stream);
   Dispatch();
 }
 
@@ -173,7 +172,7 @@ void Engine::Dispatch() {
     operations.swap(outbox);
   }
   for (auto& operation : operations) committer.Push(std::move(operation));
-  for (const auto& stream : listed) leases.Drain(*stream);
+  for (const auto& stream : listed) Leases::Drain(mu, *stream);
 }
 
 void Engine::Fill() {

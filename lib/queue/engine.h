@@ -148,7 +148,8 @@ void DeleteEntries(Batch& batch, const Item& item);
 // Writes the entries of a delivery that is due but has no room in memory.
 void PutParked(Batch& batch, absl::string_view delivery_key, storage::v1::DueEntry entry, std::int64_t due);
 
-// Removes the record of a delivery, and its body unless another delivery needs that.
+// Removes the record of a delivery, and its body unless another delivery needs that. Where the others cannot be read now,
+// the body is marked as left (keys::kLeftBody), and the Reclaimer looks again.
 void EndRecord(Group& group, absl::string_view delivery_key, const storage::v1::Delivery& delivery);
 
 // When a delivery that waits for a worker ends instead. One that nobody tried yet, for no fault of its own (the shard

@@ -16,6 +16,8 @@ namespace hikyaku::queue::keys {
 inline constexpr absl::string_view kCounters = "counters";
 inline constexpr absl::string_view kShard = "shard";
 inline constexpr absl::string_view kSuspended = "suspended/";
+// `meta`: this, then a body key: a body that may have no owner any more (reclaim.h).
+inline constexpr absl::string_view kLeftBody = "left-body/";
 
 // The smallest key greater than every key that begins with `prefix`; empty: there is none.
 std::string PrefixEnd(absl::string_view prefix);

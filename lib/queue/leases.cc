@@ -116,26 +116,26 @@ std::vector<std::shared_ptr<Stream>> Leases::TakeListed() {
   return std::exchange(listed_, {});
 }
 
-void Leases::Drain(Stream& stream) {
-  absl::MutexLock lock(&mu_);
+void Leases::Drain(absl::Mutex& mu, Stream& stream) {
+  absl::MutexLock lock(&mu);
   if (stream.draining) return;  // That thread sees the new notices, too.
   stream.draining = true;
   stream.drainer = std::this_thread::get_id();
   while (!stream.notices.empty()) {
     std::deque<Notice> notices = std::exchange(stream.notices, {});
-    mu_.Unlock();
+    mu.Unlock();
     for (Notice& notice : notices) Tell(*stream.listener, notice);
-    mu_.Lock();
+    mu.Lock();
   }
   stream.draining = false;
   stream.drainer = {};
 }
 
-void Leases::Wait(Stream& stream) {
-  absl::MutexLock lock(&mu_);
+void Leases::Wait(absl::Mutex& mu, Stream& stream) {
+  absl::MutexLock lock(&mu);
   if (stream.drainer == std::this_thread::get_id()) return;
   const auto idle = [&stream] { return !stream.draining; };
-  mu_.Await(absl::Condition(&idle));
+  mu.Await(absl::Condition(&idle));
 }
 
 }  // namespace hikyaku::queue

@@ -1,6 +1,6 @@
 // The streams of the workers: credits, leases, and what each worker is to be told, in order, one call at a time.
 //
-// Threading: all but Drain and CloseAndWait is guarded by the engine's mutex, which the caller holds.
+// Threading: all but Drain and Wait is guarded by the engine's mutex, which the caller holds.
 //            Listeners are called by Drain, without the mutex, by whichever thread comes first.
 #ifndef HIKYAKU_LIB_QUEUE_LEASES_H_
 #define HIKYAKU_LIB_QUEUE_LEASES_H_
@@ -48,8 +48,6 @@ struct Stream {
 
 class Leases {
  public:
-  explicit Leases(absl::Mutex& mu) : mu_(mu) {}
-
   std::shared_ptr<Stream> Open(std::string worker, LeaseListener* listener, absl::Duration now);
 
   // A stream that can take one more, in turn; null: none.
@@ -84,13 +82,13 @@ class Leases {
   // Streams that have something to hear.
   std::vector<std::shared_ptr<Stream>> TakeListed();
 
-  // Calls the listener until nothing is left to tell. Without the mutex.
-  void Drain(Stream& stream) ABSL_LOCKS_EXCLUDED(mu_);
-  // Waits until no call runs, unless the caller is in one. Without the mutex.
-  void Wait(Stream& stream) ABSL_LOCKS_EXCLUDED(mu_);
+  // `mu`: the engine's, which the caller does not hold.
+  // Calls the listener until nothing is left to tell.
+  static void Drain(absl::Mutex& mu, Stream& stream) ABSL_LOCKS_EXCLUDED(mu);
+  // Waits until no call runs, unless the caller is in one.
+  static void Wait(absl::Mutex& mu, Stream& stream) ABSL_LOCKS_EXCLUDED(mu);
 
  private:
-  absl::Mutex& mu_;
   std::vector<std::shared_ptr<Stream>> streams_;
   std::vector<std::shared_ptr<Stream>> listed_;
   std::size_t turn_ = 0;

@@ -146,8 +146,6 @@ void Books::CheckDisk(int shard, const SimDisk& disk) {
   if (!checked.ok()) return Problem(absl::StrCat(name, " cannot be checked: ", checked.status().ToString()));
   const v1::ShardCheck& check = *checked;
   for (const std::string& problem : check.problems()) {
-    // A shard that cannot look whether a body is needed keeps it (lib/queue/ending.cc): room that is lost, not mail.
-    if (disk.reads_failed && absl::StartsWith(problem, "body without a delivery")) continue;
     Problem(absl::StrCat(name, ": ", problem));
   }
   if (check.deliveries() > 0) Problem(absl::StrCat("stuck: ", check.deliveries(), " deliveries are left at ", name));

@@ -158,11 +158,7 @@ class SimStore : public queue::Store {
   }
 
  private:
-  bool Unreadable() {
-    const bool failed = closed_ || dead_ || world_.random.Chance(disk_.failing_reads);
-    disk_.reads_failed |= failed;
-    return failed;
-  }
+  bool Unreadable() { return closed_ || dead_ || world_.random.Chance(disk_.failing_reads); }
 
   void Decide() {
     if (!disk_.doubtful.has_value()) return;

@@ -66,7 +66,6 @@ struct SimDisk {
   double crashing_writes = 0;
   double sick = 0;            // At each look at its health.
   bool full = false;          // For measure_disk.
-  bool reads_failed = false;  // At least one did.
 
   Mutant::Kind mutant = Mutant::kNone;
   std::function<void()> undo;  // kForgetSync: what a crash does to the last commit.

@@ -19,6 +19,7 @@ struct Faults {
   std::atomic<Kind> next_write{kNone};
   std::atomic<bool> broken{false};                           // The store cannot be reopened.
   std::atomic<bool> unreadable{false};                       // Deliveries and bodies cannot be read.
+  std::atomic<bool> no_walks{false};                         // Deliveries cannot be walked over.
   std::atomic<int> lost_counters{0};                         // So many reads of the counters fail.
   std::atomic<bool> hold_bodies{false}, hold_writes{false};  // Reads of bodies, or writes, wait.
   std::atomic<bool> hold_snapshots{false};
@@ -53,6 +54,7 @@ class FaultyStore : public Store {
     return inner_->Get(family, key);
   }
   std::unique_ptr<Cursor> Scan(Family family, absl::string_view from, absl::string_view to) override {
+    if (family == Family::kDelivery && faults_->no_walks) return nullptr;
     return inner_->Scan(family, from, to);
   }
   std::unique_ptr<View> Snapshot() override {
