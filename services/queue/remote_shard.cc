@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/support/channel_arguments.h"
+#include "lib/base/log.h"
 #include "services/common/grpc_status.h"
 #include "services/queue/queue_service.h"
 #include "services/queue/remote_events.h"
@@ -148,6 +149,9 @@ void RemoteShard::Write(C* call, Send send) {
     if (TryAgain(call, status, result, doubt_limit_)) return Write(call, send);
     // That the repeat was not written says nothing of the first try.
     if (call->repeats > 0 && !result.ok()) result = InDoubt(status);
+    if (absl::IsDeadlineExceeded(result)) {
+      log::Warn("write_in_doubt", {{"shard", name_}, {"repeats", call->repeats}, {"error", FromGrpcStatus(status)}});
+    }
     End(call, calls_, result);
   });
 }

@@ -322,9 +322,6 @@ TEST_F(CheckerTest, ServerGoesOnWithDamageThatItMeets) {
 // The write-ahead log: a torn tail is a crash, anything else is damage.
 class LogTest : public ShardTest {
  protected:
-  // Nothing is ever too old: what is forgotten a second after a start is a commit of its own behind the test's.
-  LogTest() { options_.event_retention = absl::Hours(24 * 365 * 200); }
-
   // The logs, oldest first, of a shard that was killed with `mails` in it.
   std::vector<std::filesystem::path> KilledWith(int mails) {
     OpenAndSettle();

@@ -54,8 +54,8 @@ TEST_F(LeftBody, StaysWhileItIsNeeded) {
   absl::SleepFor(absl::Milliseconds(1500));  // Beyond the first look after the start.
   EXPECT_EQ(Check().bodies(), 1);
   ExpectSound();
-  worker.Open(*shard_, 1);
-  worker.Report(worker.Next(), {Delivered()});
+  Worker other(*shard_, 1);
+  other.Report(other.Next(), {Delivered()});
   EXPECT_EQ(Trace(id), "AADD");
   EXPECT_EQ(Check().bodies(), 0);
   ExpectSound();
