@@ -106,9 +106,6 @@ int Serve(const ServeFlags& flags) {
   const sigset_t signals = Signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
-  // A channel to a shard on which no call waits learns only so often that it is connected again. gRPC's own 5 s would be
-  // 5 to 10 s of refusals and spilled mail after a shard's restart of half a second.
-  setenv("GRPC_CLIENT_CHANNEL_BACKUP_POLL_INTERVAL_MS", "200", /*overwrite=*/0);
   // Debian builds Abseil for debugging: each lock then goes through one graph of all locks, under a lock of its own.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   RaiseDescriptorLimit();
