@@ -21,6 +21,7 @@ constexpr absl::Duration kKeyLifetime = absl::Hours(24);
 // Disk and memory take a while to come back, another shard or a restart a moment.
 constexpr absl::Duration kRetryWhenFull = absl::Seconds(5);
 constexpr absl::Duration kRetryWhenDown = absl::Seconds(1);
+constexpr absl::Duration kRetryWhenBusy = absl::Seconds(1);
 
 // The expiry of a claim that reserves nothing: it is over already.
 constexpr std::int64_t kOnlyLook = 0;
@@ -28,6 +29,12 @@ constexpr std::int64_t kOnlyLook = 0;
 metrics::Counter& Spilled() {
   static metrics::Counter& counter = metrics::DeclareCounter(
       "hikyaku_submission_spilled_total", "Parts of messages that went to another shard because their own was down.");
+  return counter;
+}
+
+metrics::Counter& Overloaded() {
+  static metrics::Counter& counter = metrics::DeclareCounter(
+      "hikyaku_submission_overloaded_total", "Messages refused because what was taken waits too long for its commit.");
   return counter;
 }
 
@@ -49,19 +56,21 @@ absl::Status ForClient(absl::Status status) {
 // One message on its way to the shards. Lives in the callbacks that it waits for.
 class ShardAcceptor::Operation : public std::enable_shared_from_this<Operation> {
  public:
-  Operation(const Cluster* cluster, absl::Time now, Mail mail, std::optional<Keyed> keyed, AcceptDone done)
-      : cluster_(*cluster),
-        now_(now),
+  Operation(ShardAcceptor* acceptor, Mail mail, std::optional<Keyed> keyed, AcceptDone done)
+      : acceptor_(*acceptor),
+        cluster_(*acceptor->cluster_),
+        now_(acceptor->clock_->Now()),
         mail_(std::move(mail)),
         keyed_(std::move(keyed)),
         done_(std::move(done)),
-        avoid_(cluster->shards().size(), false) {
+        avoid_(cluster_.shards().size(), false) {
     for (const address::Address& recipient : mail_.recipients) {
       domains_[recipient.domain].push_back(recipient.ToString());
     }
   }
 
   void Start() {
+    acceptor_.delay_.Begin(now_);
     if (!keyed_.has_value()) {
       Dispatch(AllDomains(), [this] { Succeed(); });
       return;
@@ -334,8 +343,12 @@ class ShardAcceptor::Operation : public std::enable_shared_from_this<Operation> 
     Finish(std::move(accepted));
   }
 
-  void Finish(absl::StatusOr<Accepted> result) { std::exchange(done_, nullptr)(std::move(result)); }
+  void Finish(absl::StatusOr<Accepted> result) {
+    acceptor_.delay_.End(now_, acceptor_.clock_->Now());
+    std::exchange(done_, nullptr)(std::move(result));
+  }
 
+  ShardAcceptor& acceptor_;
   const Cluster& cluster_;
   const absl::Time now_;
 
@@ -357,7 +370,13 @@ class ShardAcceptor::Operation : public std::enable_shared_from_this<Operation> 
 };
 
 void ShardAcceptor::Accept(Mail mail, std::optional<Keyed> keyed, AcceptDone done) {
-  std::make_shared<Operation>(cluster_, clock_->Now(), std::move(mail), std::move(keyed), std::move(done))->Start();
+  std::make_shared<Operation>(this, std::move(mail), std::move(keyed), std::move(done))->Start();
+}
+
+absl::Status ShardAcceptor::CheckLoad() {
+  if (!delay_.TooLong(clock_->Now())) return absl::OkStatus();
+  Overloaded().Increment();
+  return WithRetryAfter(absl::ResourceExhaustedError("too much mail waits for its commit"), kRetryWhenBusy);
 }
 
 std::string ShardAcceptor::NotReady() const {

@@ -42,6 +42,7 @@
 #include "lib/base/message_id.h"
 #include "lib/submission/assemble.h"
 #include "lib/submission/cluster.h"
+#include "lib/submission/commit_delay.h"
 
 namespace hikyaku::submission {
 
@@ -97,21 +98,27 @@ class Acceptor {
   // Empty: some shard takes new mail. Otherwise why none does. Costs nothing: a front-end asks before it reads a
   // message.
   virtual std::string NotReady() const = 0;
+
+  // Ok, or kResourceExhausted with a retry time: what was taken waits too long already (CommitDelay), so that the
+  // client is told before its message is read. Counts who is told.
+  virtual absl::Status CheckLoad() = 0;
 };
 
 class ShardAcceptor : public Acceptor {
  public:
-  // Both must outlive every answer.
+  // Both, and the acceptor, must outlive every answer.
   ShardAcceptor(const Cluster* cluster, Clock* clock) : cluster_(cluster), clock_(clock) {}
 
   void Accept(Mail mail, std::optional<Keyed> keyed, AcceptDone done) override;
   std::string NotReady() const override;
+  absl::Status CheckLoad() override;
 
  private:
   class Operation;
 
   const Cluster* const cluster_;
   Clock* const clock_;
+  CommitDelay delay_;
 };
 
 }  // namespace hikyaku::submission

@@ -77,6 +77,10 @@ absl::Status MailSender::ApplyPolicy(Submission* submission, v1::SendMailRespons
 }
 
 void MailSender::Send(const v1::SendMailRequest& request, StillWanted still_wanted, SendDone done) {
+  if (absl::Status busy = doors_.acceptor->CheckLoad(); !busy.ok()) {
+    Stats::Grpc().Refused(busy);
+    return done(std::move(busy));
+  }
   auto call = std::make_shared<Call>();
   call->hold = doors_.budget->Open();
   call->done = std::move(done);

@@ -194,6 +194,11 @@ class Connection : private smtp::ServerPolicy {
       return ReplyFor(short_of_room ? absl::ResourceExhaustedError(reason) : absl::UnavailableError(reason),
                       doors_.drain->begun());
     }
+    // No line in the log for each: there are many.
+    if (const absl::Status busy = doors_.acceptor->CheckLoad(); !busy.ok()) {
+      Stats::Smtp().Refused(busy);
+      return Reply{451, "4.3.2", "Too much mail at once, try again later"};
+    }
     return std::nullopt;
   }
 

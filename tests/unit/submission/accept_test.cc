@@ -434,6 +434,21 @@ TEST_F(AcceptTest, ReservedKeyOnTheFastPathIsClaimed) {
   EXPECT_EQ(shard(0).written.at(0).body(), "rebuilt");
 }
 
+TEST_F(AcceptTest, LoadIsRefusedWhileTooManyWaitTooLong) {
+  Build(1);
+  shard(0).Hold();
+  for (std::int64_t i = 0; i <= CommitDelay::kFew; ++i) {
+    acceptor_->Accept(MailTo({"a.test"}), std::nullopt, [](absl::StatusOr<Accepted> r) { EXPECT_TRUE(r.ok()); });
+  }
+  EXPECT_TRUE(acceptor_->CheckLoad().ok());
+  clock_.Advance(CommitDelay::kLimit + absl::Milliseconds(1));
+  const absl::Status busy = acceptor_->CheckLoad();
+  EXPECT_EQ(busy.code(), StatusCode::kResourceExhausted);
+  EXPECT_TRUE(RetryAfterOf(busy).has_value());
+  shard(0).Release();
+  EXPECT_TRUE(acceptor_->CheckLoad().ok());
+}
+
 TEST_F(AcceptTest, NotReadyOnlyWhenNoShardIs) {
   Build(2);
   shard(0).not_ready = "disk";

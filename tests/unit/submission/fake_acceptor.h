@@ -26,11 +26,13 @@ class FakeAcceptor : public Acceptor {
   }
 
   std::string NotReady() const override { return not_ready; }
+  absl::Status CheckLoad() override { return load; }
 
   std::vector<Mail> mails;
   std::vector<std::optional<Keyed>> keys;
   absl::Status answer;
   std::string not_ready;
+  absl::Status load;
   bool hold = false;
   std::vector<absl::AnyInvocable<void()>> held;
 };

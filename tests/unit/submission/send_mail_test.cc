@@ -112,6 +112,13 @@ TEST_F(SendMailTest, NoMemoryIsResourceExhaustedWithARetryTime) {
   EXPECT_TRUE(RetryAfterOf(response.status()).has_value());
 }
 
+TEST_F(SendMailTest, TooMuchLoadIsTheAnswerBeforeTheRequestIsRead) {
+  request_.clear_content();  // Would be invalid.
+  acceptor_.load = WithRetryAfter(absl::ResourceExhaustedError("busy"), absl::Seconds(1));
+  EXPECT_EQ(Send().status(), acceptor_.load);
+  EXPECT_TRUE(acceptor_.mails.empty());
+}
+
 TEST_F(SendMailTest, NobodyWaitsSoNothingIsQueued) {
   for (const absl::Status& why : {absl::DeadlineExceededError("late"), absl::CancelledError("gone")}) {
     still_wanted_ = why;

@@ -205,6 +205,16 @@ TEST_F(SmtpConnectionTest, NotReadyRefusesAtMail) {
   EXPECT_EQ(Ask("MAIL FROM:<a@b.test>\r\n").substr(0, 9), "451 4.3.0");
 }
 
+TEST_F(SmtpConnectionTest, TooMuchLoadRefusesAtMailAndTheSessionGoesOn) {
+  Connect();
+  Reply();
+  EXPECT_EQ(Ask("EHLO c.test\r\n").substr(0, 3), "250");
+  acceptor_.load = absl::ResourceExhaustedError("busy");
+  EXPECT_EQ(Ask("MAIL FROM:<a@b.test>\r\n").substr(0, 9), "451 4.3.2");
+  acceptor_.load = absl::OkStatus();
+  EXPECT_EQ(Ask("MAIL FROM:<a@b.test>\r\n").substr(0, 3), "250");
+}
+
 TEST_F(SmtpConnectionTest, NoMemoryForADeclaredSizeIs452AtData) {
   Connect();
   Reply();
