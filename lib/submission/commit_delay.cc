@@ -1,11 +1,11 @@
 #include "lib/submission/commit_delay.h"
 
+#include <algorithm>
+
 #include "lib/metrics/metrics.h"
 
 namespace hikyaku::submission {
 namespace {
-
-const std::int64_t kLimitMicros = absl::ToInt64Microseconds(CommitDelay::kLimit);
 
 metrics::Gauge& Waiting() {
   static metrics::Gauge& gauge =
@@ -17,22 +17,26 @@ metrics::Gauge& Waiting() {
 
 void CommitDelay::Begin(absl::Time now) {
   Waiting().Increment();
-  if (waiting_.fetch_add(1, std::memory_order_relaxed) > 0) return;
-  answered_.store(absl::ToUnixMicros(now), std::memory_order_relaxed);
-  waited_.store(0, std::memory_order_relaxed);
+  absl::MutexLock lock(&mutex_);
+  if (waiting_++ > 0) return;
+  answered_ = now;
+  waited_ = absl::ZeroDuration();
 }
 
 void CommitDelay::End(absl::Time began, absl::Time now) {
   Waiting().Decrement();
-  waiting_.fetch_sub(1, std::memory_order_relaxed);
-  answered_.store(absl::ToUnixMicros(now), std::memory_order_relaxed);
-  waited_.store(absl::ToInt64Microseconds(now - began), std::memory_order_relaxed);
+  absl::MutexLock lock(&mutex_);
+  --waiting_;
+  interval_ += (now - answered_ - interval_) / kFew;
+  answered_ = now;
+  waited_ = now - began;
 }
 
 bool CommitDelay::TooLong(absl::Time now) const {
-  if (waiting_.load(std::memory_order_relaxed) <= kFew) return false;
-  return waited_.load(std::memory_order_relaxed) > kLimitMicros ||
-         absl::ToUnixMicros(now) - answered_.load(std::memory_order_relaxed) > kLimitMicros;
+  absl::MutexLock lock(&mutex_);
+  const absl::Duration silence = now - answered_;
+  if (waiting_ <= kFew || std::max(waited_, silence) <= kSlow) return false;
+  return std::max(waiting_ * interval_, silence) > kLimit;
 }
 
 }  // namespace hikyaku::submission

@@ -1,18 +1,19 @@
 // Whether mail that came now would wait too long for its commit: then it is refused at once, rather than taken, kept in
-// memory, and answered when its client has long given up.
+// memory, and answered when its client has given up.
 //
-// A slow disk alone is no overload: one group commits while the next gathers, and all that waits is in that one. Only
-// when more than a group waits does each further mail wait longer than the one before. So mail is refused when more
-// than kFew wait, and the one that was answered last had waited longer than kLimit, or none was answered for so long.
-// What was taken before is answered within about that time, and as soon as the queue is short again, mail is taken.
+// How long it would wait is foretold: so many wait before it, and answers have lately come one in so much time. What
+// that says is believed only when waiting is long by now (kSlow): in a burst after a quiet hour it is of the quiet
+// hour. And a slow disk alone is no overload: what comes while one group commits is all in the next, so that where no
+// more than a group waits (kFew), nothing is refused however slow it is.
 //
-// Threading: safe from every thread. Times of any one clock; one that jumps is believed until the next answer.
+// Threading: safe from every thread. Times of any one clock; one that jumps is believed for a few answers.
 #ifndef HIKYAKU_LIB_SUBMISSION_COMMIT_DELAY_H_
 #define HIKYAKU_LIB_SUBMISSION_COMMIT_DELAY_H_
 
-#include <atomic>
 #include <cstdint>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
 namespace hikyaku::submission {
@@ -21,6 +22,7 @@ class CommitDelay {
  public:
   // About what one group holds of mails of 4 KiB (lib/queue/committer.cc).
   static constexpr std::int64_t kFew = 256;
+  static constexpr absl::Duration kSlow = absl::Milliseconds(100);
   static constexpr absl::Duration kLimit = absl::Milliseconds(500);
 
   // A mail goes to its shards; End follows, with the same time.
@@ -31,9 +33,14 @@ class CommitDelay {
   bool TooLong(absl::Time now) const;
 
  private:
-  std::atomic<std::int64_t> waiting_{0};
-  std::atomic<std::int64_t> answered_{0};  // When the last one was, in microseconds; or when the first one came.
-  std::atomic<std::int64_t> waited_{0};    // How long that one had waited, in microseconds.
+  mutable absl::Mutex mutex_;
+  std::int64_t waiting_ ABSL_GUARDED_BY(mutex_) = 0;
+  // When the last one was answered, or the first one came after all were.
+  absl::Time answered_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  // How long that one had waited.
+  absl::Duration waited_ ABSL_GUARDED_BY(mutex_) = absl::ZeroDuration();
+  // From one answer to the next while mail waits, averaged over about a group. Until it is known, kFew are the most.
+  absl::Duration interval_ ABSL_GUARDED_BY(mutex_) = kLimit / kFew;
 };
 
 }  // namespace hikyaku::submission

@@ -441,7 +441,7 @@ TEST_F(AcceptTest, LoadIsRefusedWhileTooManyWaitTooLong) {
     acceptor_->Accept(MailTo({"a.test"}), std::nullopt, [](absl::StatusOr<Accepted> r) { EXPECT_TRUE(r.ok()); });
   }
   EXPECT_TRUE(acceptor_->CheckLoad().ok());
-  clock_.Advance(CommitDelay::kLimit + absl::Milliseconds(1));
+  clock_.Advance(CommitDelay::kSlow + absl::Milliseconds(1));
   const absl::Status busy = acceptor_->CheckLoad();
   EXPECT_EQ(busy.code(), StatusCode::kResourceExhausted);
   EXPECT_TRUE(RetryAfterOf(busy).has_value());

@@ -16,6 +16,15 @@ class CommitDelayTest : public testing::Test {
   void End(std::int64_t messages, absl::Time began) {
     for (std::int64_t i = 0; i < messages; ++i) delay_.End(began, clock_.Now());
   }
+  // So many, one after the other.
+  void Serve(int messages, absl::Duration each) {
+    for (int i = 0; i < messages; ++i) {
+      const absl::Time begin = clock_.Now();
+      Begin(1);
+      clock_.Advance(each);
+      End(1, begin);
+    }
+  }
   bool TooLong() const { return delay_.TooLong(clock_.Now()); }
 
   FakeClock clock_;
@@ -28,52 +37,67 @@ TEST_F(CommitDelayTest, SlowDiskAloneIsNoOverload) {
   EXPECT_FALSE(TooLong());
 }
 
-TEST_F(CommitDelayTest, ManyThatAreAnsweredInTimeAreNoOverload) {
-  const absl::Time begin = clock_.Now();
-  Begin(10 * CommitDelay::kFew);
-  clock_.Advance(CommitDelay::kLimit);
-  EXPECT_FALSE(TooLong());
-  End(1, begin);
-  clock_.Advance(CommitDelay::kLimit);
-  EXPECT_FALSE(TooLong());
-}
-
-TEST_F(CommitDelayTest, ManyOfWhichNoneIsAnsweredAreTooLong) {
+TEST_F(CommitDelayTest, NothingIsKnownSoMoreThanAFewAreTooManyOnceItIsSlow) {
   Begin(CommitDelay::kFew + 1);
-  clock_.Advance(CommitDelay::kLimit + kTick);
-  EXPECT_TRUE(TooLong());
-}
-
-TEST_F(CommitDelayTest, ManyThatWaitedTooLongUntilFewAreLeft) {
-  const absl::Time begin = clock_.Now();
-  Begin(CommitDelay::kFew + 2);
-  clock_.Advance(CommitDelay::kLimit + kTick);
-  End(1, begin);
-  EXPECT_TRUE(TooLong());
-  End(1, begin);
+  clock_.Advance(CommitDelay::kSlow);
   EXPECT_FALSE(TooLong());
-}
-
-TEST_F(CommitDelayTest, ManyAreTakenAgainOnceOneWaitedNotTooLong) {
-  const absl::Time begin = clock_.Now();
-  Begin(2 * CommitDelay::kFew);
-  clock_.Advance(CommitDelay::kLimit + kTick);
-  const absl::Time later = clock_.Now();
-  Begin(CommitDelay::kFew);
-  End(1, begin);
-  EXPECT_TRUE(TooLong());
   clock_.Advance(kTick);
-  End(1, later);
+  EXPECT_TRUE(TooLong());
+}
+
+TEST_F(CommitDelayTest, AsManyMayWaitAsAreAnsweredWithinTheLimit) {
+  Serve(5000, kTick);
+  const std::int64_t most = CommitDelay::kLimit / kTick;
+  const absl::Time begin = clock_.Now();
+  Begin(most - 1);
+  clock_.Advance(CommitDelay::kSlow + kTick);
+  EXPECT_FALSE(TooLong());
+  Begin(50);
+  EXPECT_TRUE(TooLong());
+  End(200, begin);
   EXPECT_FALSE(TooLong());
 }
 
-TEST_F(CommitDelayTest, BurstAfterSilenceStartsAnew) {
+TEST_F(CommitDelayTest, GroupsCountByTheirMessages) {
+  for (int group = 0; group < 50; ++group) {
+    const absl::Time begin = clock_.Now();
+    Begin(200);
+    clock_.Advance(absl::Milliseconds(100));
+    End(200, begin);
+  }
+  Begin(1700);  // 850 ms at 2,000 a second.
+  clock_.Advance(CommitDelay::kSlow + kTick);
+  EXPECT_TRUE(TooLong());
+  End(1200, clock_.Now() - CommitDelay::kSlow - kTick);
+  EXPECT_FALSE(TooLong());
+}
+
+TEST_F(CommitDelayTest, CommitThatHangsIsTooLongHoweverFastItWas) {
+  Serve(5000, absl::Microseconds(10));
+  Begin(CommitDelay::kFew + 1);
+  clock_.Advance(CommitDelay::kLimit);
+  EXPECT_FALSE(TooLong());
+  clock_.Advance(kTick);
+  EXPECT_TRUE(TooLong());
+}
+
+TEST_F(CommitDelayTest, BurstAfterAQuietTimeIsTakenAsLongAsAnswersComeFast) {
+  Serve(5000, absl::Milliseconds(50));
   const absl::Time begin = clock_.Now();
-  Begin(1);
-  clock_.Advance(absl::Minutes(1));
-  End(1, begin);
+  Begin(4000);
+  EXPECT_FALSE(TooLong());
+  for (int i = 0; i < 1000; ++i) {
+    clock_.Advance(absl::Microseconds(100));
+    End(1, begin);
+    EXPECT_FALSE(TooLong());
+  }
+}
+
+TEST_F(CommitDelayTest, TimeWithoutMailIsNotWaiting) {
+  Serve(5000, absl::Microseconds(100));
   clock_.Advance(absl::Hours(1));
-  Begin(10 * CommitDelay::kFew);
+  Begin(2000);
+  clock_.Advance(CommitDelay::kSlow + kTick);
   EXPECT_FALSE(TooLong());
 }
 
