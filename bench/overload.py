@@ -13,6 +13,7 @@ import time
 from lib import machine, paths
 from support.api import Api, request
 from support.node import Node
+from support.slow_sync import slow_sync
 from support.world import code_of
 
 DOMAINS = 100
@@ -37,9 +38,9 @@ def parse():
 class Target:
     """A node with its destinations suspended, whose memory is watched."""
 
-    def __init__(self, folder, config=None, wrap=()):
+    def __init__(self, folder, config=None, env=None):
         config = {"limits": {"connections_per_client": 0}, **(config or {})}
-        self.node = Node(folder, config, wrap=wrap).start()
+        self.node = Node(folder, config, env=env).start()
         self.peak, self.stopping = 0, threading.Event()
         api = Api(self.node.grpc)
         from support.api import admin_pb2
@@ -119,8 +120,7 @@ def measure_rpc(folder, options):
 def measure_disk(folder, options):
     """O07 where the disk, not the processor, is what is short: every fdatasync takes --sync seconds longer."""
     with tempfile.TemporaryDirectory(dir=folder) as work:
-        target = Target(work, wrap=["strace", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync",
-                                    "-e", f"inject=fdatasync:delay_exit={int(options.sync * 1e6)}"])
+        target = Target(work, env=slow_sync(work, options.sync))
         try:
             open_loops("slow disk", target, options, (1, 2, 10), normal=3 * options.sync)
         finally:

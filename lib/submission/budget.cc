@@ -35,11 +35,12 @@ bool MemoryBudget::Hold::RaiseTo(std::uint64_t bytes) {
   return true;
 }
 
-void MemoryBudget::Hold::Release() {
-  if (budget_ == nullptr || bytes_ == 0) return;
-  budget_->used_.fetch_sub(bytes_, std::memory_order_relaxed);
-  InFlight().Decrement(static_cast<double>(bytes_));
-  bytes_ = 0;
+void MemoryBudget::Hold::LowerTo(std::uint64_t bytes) {
+  if (bytes >= bytes_) return;
+  const std::uint64_t less = bytes_ - bytes;
+  budget_->used_.fetch_sub(less, std::memory_order_relaxed);
+  InFlight().Decrement(static_cast<double>(less));
+  bytes_ = bytes;
 }
 
 }  // namespace hikyaku::submission

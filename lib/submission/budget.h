@@ -24,7 +24,9 @@ class MemoryBudget {
 
     // Raises the share to `bytes`, if it is smaller. False: there is no room; the share stays as it was.
     bool RaiseTo(std::uint64_t bytes);
-    void Release();
+    // Gives back what is above `bytes`.
+    void LowerTo(std::uint64_t bytes);
+    void Release() { LowerTo(0); }
 
     std::uint64_t bytes() const { return bytes_; }
 

@@ -21,6 +21,14 @@ struct Call {
   Submission submission;
   v1::SendMailResponse response;
 
+  // Nothing is made of the request any more.
+  void Free(v1::SendMailRequest* request) {
+    submission.parts.reset();
+    submission.raw = nullptr;
+    v1::SendMailRequest freed;
+    freed.Swap(request);
+  }
+
   void Answer(absl::StatusOr<v1::SendMailResponse> result) {
     hold.Release();
     Stats::Grpc().Refused(result.status());
@@ -76,7 +84,7 @@ absl::Status MailSender::ApplyPolicy(Submission* submission, v1::SendMailRespons
   return absl::OkStatus();
 }
 
-void MailSender::Send(const v1::SendMailRequest& request, StillWanted still_wanted, SendDone done) {
+void MailSender::Send(v1::SendMailRequest* request, StillWanted still_wanted, SendDone done) {
   if (absl::Status busy = doors_.acceptor->CheckLoad(); !busy.ok()) {
     Stats::Grpc().Refused(busy);
     return done(std::move(busy));
@@ -86,14 +94,14 @@ void MailSender::Send(const v1::SendMailRequest& request, StillWanted still_want
   call->done = std::move(done);
   call->clock = doors_.clock;
   call->start = doors_.clock->Now();
-  const std::uint64_t received = request.ByteSizeLong();
+  const std::uint64_t received = request->ByteSizeLong();
   const auto no_room = [] {
     return WithRetryAfter(absl::ResourceExhaustedError("limits.memory: too much mail on its way to the disk"),
                           kRetryWhenFull);
   };
   if (!call->hold.RaiseTo(received)) return call->Answer(no_room());
 
-  auto submission = ReadRequest(request, limits_, call->start);
+  auto submission = ReadRequest(*request, limits_, call->start);
   if (!submission.ok()) return call->Answer(submission.status());
   call->submission = *std::move(submission);
   if (absl::Status status = ApplyPolicy(&call->submission, &call->response); !status.ok()) return call->Answer(status);
@@ -113,6 +121,9 @@ void MailSender::Send(const v1::SendMailRequest& request, StillWanted still_want
     keyed.emplace(
         Keyed{call->submission.idempotency_key, call->submission.fingerprint, call->response,
               [this, call](const MessageId& reserved) { return Assemble(call->submission, reserved, options_); }});
+  } else {
+    call->Free(request);
+    call->hold.LowerTo(assembled->bytes.size());
   }
   if (absl::Status status = still_wanted(); !status.ok()) return call->Answer(std::move(status));
   doors_.acceptor->Accept(MakeMail(call->submission, id, *std::move(assembled)), std::move(keyed),

@@ -38,8 +38,9 @@ class MailSender {
   MailSender(Doors doors, RequestLimits limits, AssembleOptions options)
       : doors_(doors), limits_(limits), options_(std::move(options)) {}
 
-  // `request` must outlive the answer; `still_wanted` is not called after the return.
-  void Send(const v1::SendMailRequest& request, StillWanted still_wanted, SendDone done);
+  // `request` must outlive the answer; its fields are freed as soon as the message is made of them, so that memory holds
+  // a large one once. `still_wanted` is not called after the return.
+  void Send(v1::SendMailRequest* request, StillWanted still_wanted, SendDone done);
 
  private:
   absl::Status ApplyPolicy(Submission* submission, v1::SendMailResponse* response) const;

@@ -25,8 +25,8 @@ struct GrpcServerOptions {
   std::shared_ptr<grpc::ServerCredentials> credentials;
   // Bytes of what gRPC itself may hold for all its connections: it buffers a message whole before a service sees it.
   // Raised to MemoryFloor. It is a mark, not a wall: gRPC reads what has come, and then ends streams, of its own
-  // choice, with RESOURCE_EXHAUSTED or UNAVAILABLE, and takes no connections, until it is below. What a service makes
-  // of a message (the parsed copy) is not in it.
+  // choice, with RESOURCE_EXHAUSTED or UNAVAILABLE, and takes no connections, until it is below; twice as much was
+  // measured. What a service makes of a message (the parsed copy) is not in it.
   std::size_t memory = 0;
   int max_streams = 256;             // That one connection may have open.
   net::Admission::Caps connections;  // One that is turned away is closed unread: its client sees UNAVAILABLE.
@@ -40,8 +40,8 @@ class GrpcServer {
  public:
   static constexpr int kMaxMetadata = 16 * 1024;
 
-  // Room for a few of the largest messages at once.
-  static std::size_t MemoryFloor(std::size_t max_message) { return 4 * max_message + (64 << 20); }
+  // Room for two of the largest messages at once.
+  static std::size_t MemoryFloor(std::size_t max_message) { return 2 * max_message + (32 << 20); }
 
   // The services must outlive the server. kUnavailable names the address that cannot be bound.
   static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(const GrpcServerOptions& options,

@@ -47,9 +47,10 @@ grpc::ServerUnaryReactor* MailService::SendMail(grpc::CallbackServerContext* con
                                                 const v1::SendMailRequest* request, v1::SendMailResponse* response) {
   if (!gate_->Enter()) return AnswerAtOnce(context, CallGate::Stopping());
   auto* reactor = new UnaryCall(gate_);
-  // A client that goes after this loses the answer, not the mail.
+  // A client that goes after this loses the answer, not the mail. The request was made for this call, and gRPC does not
+  // look at it again.
   sender_->Send(
-      *request, [context] { return CallState(*context); },
+      const_cast<v1::SendMailRequest*>(request), [context] { return CallState(*context); },
       [reactor, response](absl::StatusOr<v1::SendMailResponse> result) {
         if (result.ok()) *response = *std::move(result);
         reactor->Finish(ToGrpc(result.status()));

@@ -98,7 +98,7 @@ class SendStream : public Reactor, public CallGate::Stream {
   };
 
   void Process(std::shared_ptr<Item> item) {
-    const v1::SendMailRequest& request = item->request.request();
+    v1::SendMailRequest* request = item->request.mutable_request();
     sender_->Send(
         request, [this] { return CallState(*context_); },
         [this, item = std::move(item)](absl::StatusOr<v1::SendMailResponse> result) mutable {

@@ -22,7 +22,7 @@ GrpcServerOptions GrpcFrom(const v1::Config& config) {
   GrpcServerOptions options;
   for (const v1::GrpcListener& listener : config.listeners().grpc()) options.addresses.push_back(listener.address());
   options.max_message = static_cast<std::size_t>(MaxRequestBytes(config.limits().message_size().bytes()));
-  options.memory = config.limits().memory().bytes();
+  options.memory = config.limits().memory().bytes() / 2;  // It may come to twice as much.
   options.connections.total = kGrpcConnections;
   options.connections.per_client = config.limits().connections_per_client();
   return options;

@@ -6,7 +6,7 @@ import subprocess
 import grpc
 import pytest
 
-from support.api import admin_pb2, request, retry
+from support.api import admin_pb2, request, retry, retry_after
 from support.disk import MIB, LoopDisk
 from support.load import RETRYABLE, Bounces, Load, moods, settle
 from support.post import mail, token
@@ -29,18 +29,6 @@ def world(stage, disk):
     """A node whose queue is on a disk of 64 MiB, of which it wants 16 MiB to be free."""
     return World(stage, {"data_dir": str(disk.path / "data"), "queue": {
         "min_free_disk": "16MiB", "min_free_inodes": 500, "write_buffer": "1MiB", "hot_bodies": "4MiB"}})
-
-
-def retry_after(error):
-    """Seconds of a status's RetryInfo."""
-    from google.rpc import error_details_pb2, status_pb2
-    for key, value in error.trailing_metadata() or ():
-        if key == "grpc-status-details-bin":
-            for detail in status_pb2.Status.FromString(value).details:
-                info = error_details_pb2.RetryInfo()
-                if detail.Unpack(info):
-                    return info.retry_delay.seconds + info.retry_delay.nanos / 1e9
-    return None
 
 
 def refused_for_room(world, domain):

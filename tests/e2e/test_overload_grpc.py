@@ -11,7 +11,7 @@ import time
 import grpc
 import pytest
 
-from support.api import Api, request, retry
+from support.api import Api, mail_pb2, request, retry
 from support.disk import MIB, LoopDisk
 from support.http2 import Http2
 from support.node import Cluster
@@ -185,6 +185,43 @@ def test_o09_much_large_mail_at_once(stage):
     assert code_of(lambda: world.send(f"after@{domain}")) == Code.OK
     world.purge()
     world.api.check()
+
+
+def test_g02_much_large_mail_at_once(stage):
+    """64 calls of 20 MB over four connections that all come together: each is ended with a status, what the process
+    ever used stays under 1 GiB, and then all is well."""
+    post = Post(stage)
+    ends, large = collections.Counter(), raw_message(20_000_000)
+
+    def many():
+        with Http2(post.node.grpc, timeout=120) as connection:
+            streams, step = [connection.open_stream() for _ in range(16)], 1 << 20
+            for at in range(0, len(large), step):
+                for stream in streams:
+                    connection.send(stream, large[at:at + step], end=at + step >= len(large))
+            end = time.monotonic() + 60
+            while len(connection.ended) < 16 and not connection.broken and time.monotonic() < end:
+                connection.read(1)
+            ends.update(connection.ended.get(stream, "lost") for stream in streams)
+    threads = [threading.Thread(target=many) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(240)
+    assert sum(ends.values()) == 64, ends
+    assert ends[0] > 0, ends
+    print("PEAK", post.node.peak_mib(), ends)
+    assert post.node.peak_mib() < 1024, (post.node.peak_mib(), ends)
+    retry(lambda: post.api.send(request(to=["r@ok.test"])))
+
+
+def raw_message(size):
+    """A framed SendMailRequest of about `size` bytes."""
+    message = mail_pb2.SendMailRequest(envelope_sender="alice@ours.test")
+    message.raw.data = mail("large", body=(b"x" * 98 + b"\r\n") * (size // 100))
+    message.raw.recipients.append("r@ok.test")
+    data = message.SerializeToString()
+    return b"\0" + struct.pack(">I", len(data)) + data
 
 
 # G09.

@@ -62,6 +62,18 @@ def field_errors(error):
     return []
 
 
+def retry_after(error):
+    """Seconds of a status's RetryInfo."""
+    from google.rpc import error_details_pb2, status_pb2
+    for key, value in error.trailing_metadata() or ():
+        if key == "grpc-status-details-bin":
+            for detail in status_pb2.Status.FromString(value).details:
+                info = error_details_pb2.RetryInfo()
+                if detail.Unpack(info):
+                    return info.retry_delay.seconds + info.retry_delay.nanos / 1e9
+    return None
+
+
 class Api:
     """Both services of one node."""
 

@@ -24,22 +24,29 @@ class SendMailTest : public testing::Test {
   }
 
   absl::StatusOr<v1::SendMailResponse> Send() {
+    sent_ = request_;
+    result_.reset();
+    sender_.Send(
+        &sent_, [this] { return still_wanted_; },
+        [this](absl::StatusOr<v1::SendMailResponse> r) { result_ = std::move(r); });
+    return result_.has_value() ? *result_ : absl::UnknownError("no answer");
+  }
+
+  static AssembleOptions Options() {
     AssembleOptions options;
     options.hostname = "mail.example.jp";
-    MailSender sender({&acceptor_, &policy_, &budget_, &clock_}, RequestLimits(), options);
-    std::optional<absl::StatusOr<v1::SendMailResponse>> result;
-    sender.Send(
-        request_, [this] { return still_wanted_; },
-        [&result](absl::StatusOr<v1::SendMailResponse> r) { result = std::move(r); });
-    return result.has_value() ? *result : absl::UnknownError("no answer");
+    return options;
   }
 
   v1::SendMailRequest request_;
+  v1::SendMailRequest sent_;  // What is left of it after Send.
   absl::Status still_wanted_;
   FakeAcceptor acceptor_;
   LiteralPolicy policy_;
   MemoryBudget budget_{1 << 20};
   FakeClock clock_;
+  MailSender sender_{{&acceptor_, &policy_, &budget_, &clock_}, RequestLimits(), Options()};
+  std::optional<absl::StatusOr<v1::SendMailResponse>> result_;  // Of the last Send.
 };
 
 TEST_F(SendMailTest, AnswersWithIdAndRecipients) {
@@ -89,6 +96,28 @@ TEST_F(SendMailTest, DryRunQueuesNothing) {
   ASSERT_TRUE(response.ok());
   EXPECT_EQ(response->message_id().size(), 26u);
   EXPECT_TRUE(acceptor_.mails.empty());
+}
+
+TEST_F(SendMailTest, RequestIsFreedOnceTheMessageIsMade) {
+  const std::string text = std::string(100'000, 'a') + "\n";
+  request_.mutable_content()->set_text(text);
+  acceptor_.hold = true;
+  EXPECT_EQ(Send().status().code(), StatusCode::kUnknown);
+  EXPECT_EQ(sent_.ByteSizeLong(), 0u);
+  EXPECT_GE(budget_.used(), text.size());
+  EXPECT_LT(budget_.used(), 2 * text.size());
+  acceptor_.held.at(0)();
+  EXPECT_EQ(budget_.used(), 0u);
+}
+
+TEST_F(SendMailTest, RequestWithAKeyIsKeptSinceItMayBeMadeAnew) {
+  request_.set_idempotency_key("k");
+  acceptor_.hold = true;
+  EXPECT_EQ(Send().status().code(), StatusCode::kUnknown);
+  EXPECT_EQ(sent_.ByteSizeLong(), request_.ByteSizeLong());
+  EXPECT_GT(budget_.used(), request_.ByteSizeLong());
+  EXPECT_TRUE(acceptor_.keys.at(0)->rebuild(MessageId::Generate(clock_.Now())).ok());
+  acceptor_.held.at(0)();
 }
 
 TEST_F(SendMailTest, KeyCarriesTheAnswerAndCanRebuild) {
