@@ -38,8 +38,8 @@ class MailSender {
   MailSender(Doors doors, RequestLimits limits, AssembleOptions options)
       : doors_(doors), limits_(limits), options_(std::move(options)) {}
 
-  // `request` must outlive the answer; its fields are freed as soon as the message is made of them, so that memory holds
-  // a large one once. `still_wanted` is not called after the return.
+  // `request` must outlive the answer; its fields are freed as soon as the message is made of them, so that memory
+  // holds a large one once. `still_wanted` is not called after the return.
   void Send(v1::SendMailRequest* request, StillWanted still_wanted, SendDone done);
 
  private:

@@ -23,8 +23,8 @@ constexpr std::chrono::seconds kStopGrace{2};
 
 // A connection that does not become HTTP/2 in this time is closed; gRPC's default is 120 s.
 constexpr int kHandshakeMillis = 20'000;
-// A piece of memory that is read into is freed with the last of the streams whose frames are in it: with gRPC's own 4 MiB
-// a stream that is ended for want of memory would free next to nothing.
+// A piece of memory that is read into is freed with the last of the streams whose frames are in it: with gRPC's own 4
+// MiB a stream that is ended for want of memory would free next to nothing.
 constexpr int kReadChunk = 16 * 1024;
 // Of clients from outside. A call under way, and a stream, are never cut: their client only opens its next call
 // elsewhere.

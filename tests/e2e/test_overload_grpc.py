@@ -208,9 +208,8 @@ def test_g02_much_large_mail_at_once(stage):
         thread.start()
     for thread in threads:
         thread.join(240)
-    assert sum(ends.values()) == 64, ends
+    assert sum(ends.values()) == 64 and set(ends) <= {0, 8, None}, ends  # None: reset, which clients tell as 8.
     assert ends[0] > 0, ends
-    print("PEAK", post.node.peak_mib(), ends)
     assert post.node.peak_mib() < 1024, (post.node.peak_mib(), ends)
     retry(lambda: post.api.send(request(to=["r@ok.test"])))
 
