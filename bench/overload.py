@@ -12,6 +12,7 @@ import time
 
 from lib import machine, paths
 from support.api import Api, request
+from support.http2 import Http2
 from support.node import Node
 from support.slow_sync import slow_sync
 from support.world import code_of
@@ -31,6 +32,7 @@ def parse():
     parser.add_argument("--channels", type=int, default=64)
     parser.add_argument("--factors", default="1,2")
     parser.add_argument("--sync", type=float, default=0.3)
+    parser.add_argument("--streams", type=int, default=1_000_000)
     parser.add_argument("--folder", default="/var/tmp")
     return parser.parse_args()
 
@@ -238,10 +240,87 @@ def measure_slow(folder, options):
             target.node.kill()
 
 
+class Normal:
+    """A client that sends mail one after the other and keeps the times."""
+
+    def __init__(self, target):
+        self.api, self.took, self.failed, self.stopping = Api(target.node.grpc), [], {}, threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        while not self.stopping.wait(0.005):
+            begin = time.monotonic()
+            code = code_of(lambda: self.api.send(request(to=["r@bench.test"]), timeout=60)).name
+            self.took.append(time.monotonic() - begin)
+            if code != "OK":
+                self.failed[code] = self.failed.get(code, 0) + 1
+
+    def stop(self):
+        self.stopping.set()
+        self.thread.join(70)
+        self.api.close()
+        self.took.sort()
+
+
+def attack(name, folder, what):
+    """Runs `what(address)`, which gives a text, beside a normal client."""
+    with tempfile.TemporaryDirectory(dir=folder) as work:
+        target = Target(work)
+        try:
+            normal, begin = Normal(target), time.monotonic()
+            text = what(target.node.grpc)
+            seconds = time.monotonic() - begin
+            normal.stop()
+            at = lambda share: normal.took[int(share * (len(normal.took) - 1))] * 1000
+            print(f"{name}: {text} in {seconds:.1f} s; {len(normal.took)} normal calls beside it: p50 {at(0.5):.0f} ms, "
+                  f"p99 {at(0.99):.0f} ms, failed: {normal.failed or 'none'}; peak memory {target.node.peak_mib():.0f} MiB; "
+                  f"normal after {target.normal_after():.1f} s", flush=True)
+        finally:
+            target.node.kill()
+
+
+def frames(address, count, step):
+    """Does `step(connection)` so many times, on a new connection when the server has closed one; how often it had."""
+    connection, closed = Http2(address), 0
+    for i in range(count):
+        if connection.broken or connection.goaway is not None:
+            connection.socket.close()
+            connection, closed = Http2(address), closed + 1
+        step(connection)
+        if i % 100 == 99:
+            connection.flush()
+            connection.read(0.0001)
+    connection.socket.close()
+    return closed
+
+
+def measure_resets(folder, options):
+    """G04: calls that are opened and reset at once (CVE-2023-44487)."""
+    def rapid_reset(address):
+        closed = frames(address, 100_000, lambda c: c.h2.reset_stream(c.open_stream(), 8))
+        return f"100,000 streams opened and reset, {closed} connections closed by the server"
+    attack("resets", folder, rapid_reset)
+
+
+def measure_streams(folder, options):
+    """G08: a million calls that are opened and left open, on a connection that may have 256."""
+    def many_streams(address):
+        def step(connection):
+            if connection.h2.remote_settings[3] != 1 << 30:  # What the server allows is none of our business.
+                connection.h2.remote_settings[3] = 1 << 30
+                connection.h2.remote_settings.acknowledge()
+            connection.open_stream()
+        closed = frames(address, options.streams, step)
+        return f"{options.streams:,} streams opened, {closed} connections closed by the server"
+    attack("streams", folder, many_streams)
+
+
 def main():
     options = parse()
     machine.enter_namespace()
-    work = {"rpc": measure_rpc, "disk": measure_disk, "smtp": measure_smtp, "slow": measure_slow}
+    work = {"rpc": measure_rpc, "disk": measure_disk, "smtp": measure_smtp, "slow": measure_slow,
+            "resets": measure_resets, "streams": measure_streams}
     for name in options.only.split(","):
         work[name](options.folder, options)
 
