@@ -5,6 +5,7 @@ import time
 
 import grpc
 import pytest
+from google.protobuf import timestamp_pb2
 
 from support.api import admin_pb2, events_pb2, mail_pb2, request, retry
 from support.calls import at, fails, seconds
