@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/units.h"
+#include "lib/config/dkim_rows.h"
 #include "lib/config/duration.h"
 #include "lib/config/field_checks.h"
 #include "lib/config/route_check.h"
@@ -67,6 +68,7 @@ absl::Status Validator::Run() const {
   RETURN_IF_ERROR(Shards());
   RETURN_IF_ERROR(OwnShard());
   RETURN_IF_ERROR(Tls());
+  RETURN_IF_ERROR(ValidateDkim(config_, source_));
   return Delivery();
 }
 

@@ -73,10 +73,12 @@ Attempt::Attempt(AttemptEnv env, const queue::Lease& lease, LeaseGuard& guard)
       hop_(RouteOf(lease.delivery, env_.network->routes)),
       source_seed_(env_.options.sources.empty() ? 0 : RandomBelow(1 << 16)),
       plan_(ForPlan(env_, budget_), lease.delivery.domain(), hop_),
-      recipients_(static_cast<std::size_t>(lease.delivery.recipients_size())) {}
+      recipients_(static_cast<std::size_t>(lease.delivery.recipients_size())),
+      signing_(env_.options.keyring, *lease.body) {}
 
 awaitable<Attempt::End> Attempt::Run() {
   if (!hop_.remote()) co_return co_await RunLocal();
+  if (const absl::Status ready = signing_.Ready(); !ready.ok()) co_return Finish(JudgeUnsigned(ready.message()));
   while (sessions_ < kMaxSessions) {
     auto host = co_await plan_.Next();
     if (!host.ok()) co_return Stopped(End::kGiveBack);
@@ -245,7 +247,7 @@ awaitable<Attempt::Move> Attempt::Send(std::unique_ptr<Connection> connection) {
     co_return Move::kDone;
   }
   const Chunk all = Pending();
-  Move move = Move::kGoOn;
+  Move move = co_await Sign(connection->session().extensions());
   const std::size_t most = std::max<std::size_t>(1, env_.options.recipients_per_transaction);
   for (std::size_t at = 0; at < all.size() && move == Move::kGoOn; at += most) {
     const std::size_t end = std::min(all.size(), at + most);
@@ -255,6 +257,15 @@ awaitable<Attempt::Move> Attempt::Send(std::unique_ptr<Connection> connection) {
   env_.pool.Put(std::move(connection));
   if (move == Move::kGoOn) move = Pending().empty() ? Move::kDone : Move::kNext;
   co_return move;
+}
+
+// kGoOn: what the host is to get is signed, or needs no signature.
+awaitable<Attempt::Move> Attempt::Sign(const smtp::Extensions& extensions) {
+  const absl::Status made = co_await signing_.Sign(BodyFor(extensions), env_.clock.Now());
+  if (made.ok()) co_return Move::kGoOn;
+  if (absl::IsCancelled(made)) co_return Move::kStopping;
+  Settle(Pending(), JudgeUnsigned(made.message()));
+  co_return Move::kDone;
 }
 
 awaitable<Attempt::Move> Attempt::SendChunk(Connection& connection, Chunk chunk) {
@@ -345,6 +356,7 @@ smtp::Outgoing Attempt::MakeOutgoing(const Chunk& chunk, const smtp::Extensions&
     mail.needs_smtputf8 = mail.needs_smtputf8 || NeedsSmtpUtf8(i);
   }
   const std::string& body = BodyFor(extensions);
+  mail.head = signing_.HeadOf(body);
   mail.body = body;
   mail.needs_8bit = envelope.eight_bit() && &body == lease_.body.get();
   return mail;

@@ -21,6 +21,7 @@
 #include "lib/delivery/maildir.h"
 #include "lib/delivery/plan.h"
 #include "lib/delivery/route.h"
+#include "lib/delivery/signing.h"
 #include "lib/delivery/verdict.h"
 #include "lib/dns/resolver.h"
 #include "lib/net/asio.h"
@@ -39,6 +40,7 @@ struct AttemptOptions {
   std::size_t recipients_per_transaction = 100;
   smtp::ClientTimeouts timeouts;
   std::vector<address::IpAddress> sources;  // To send from, in turn; empty: the kernel's choice.
+  const DkimKeyring* keyring = nullptr;     // Outlives the worker; null: mail leaves as it came.
 };
 
 // Replaced as a whole when the configuration is loaded again; an attempt keeps the one that it began with.
@@ -111,6 +113,7 @@ class Attempt {
   awaitable<std::unique_ptr<Connection>> Dial(const PlannedHost& host, std::size_t index);
   awaitable<Move> Send(std::unique_ptr<Connection> connection);
   awaitable<Move> SendChunk(Connection& connection, Chunk chunk);
+  awaitable<Move> Sign(const smtp::Extensions& extensions);
 
   void NoteNoConnection(const absl::Status& why, const std::string& remote);
   bool NoteOpened(Connection& connection);
@@ -146,6 +149,7 @@ class Attempt {
   std::vector<outcome::Outcome> final_;
   std::string remote_;
   std::optional<std::string> downgraded_;  // The body for hosts without 8BITMIME.
+  Signing signing_;
 };
 
 }  // namespace hikyaku::delivery

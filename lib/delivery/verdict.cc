@@ -129,6 +129,8 @@ Outcome JudgeConnect(const absl::Status& why, absl::string_view remote) {
   }
 }
 
+Outcome JudgeUnsigned(absl::string_view why) { return FromUs(Kind::kTransient, Scope::kMessage, {4, 7, 5}, why); }
+
 Outcome JudgeRefusal(smtp::Step step, const smtp::Reply& reply, absl::string_view remote) {
   smtp::Reply said = reply;
   if (said.text.empty()) said.text = absl::StrCat("refused at ", smtp::StepName(step));

@@ -54,6 +54,11 @@ outcome::Outcome BlameRoute(const outcome::Outcome& outcome);
 // Dialer::Dial failed, and not for being our own listener (Plan::MetOurselves). The next address is asked.
 outcome::Outcome JudgeConnect(const absl::Status& why, absl::string_view remote);
 
+// ---- Before a transaction: the signature. ----
+
+// The mail's DKIM signature cannot be made now; `why` is what Signing said. It waits: it never leaves unsigned.
+outcome::Outcome JudgeUnsigned(absl::string_view why);
+
 // ---- A session without a transaction. ----
 
 // A greeting, an answer to EHLO and HELO, or a 421 between transactions that refuses the session.

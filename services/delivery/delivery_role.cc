@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "lib/base/status_macros.h"
 #include "services/delivery/settings.h"
 
@@ -14,6 +15,8 @@ absl::StatusOr<std::unique_ptr<DeliveryRole>> DeliveryRole::Start(net::IoPool& p
   ASSIGN_OR_RETURN(Network network, NetworkFrom(config));
   std::unique_ptr<DeliveryRole> role(new DeliveryRole);
   ASSIGN_OR_RETURN(role->resolver_, dns::CreateCaresResolver(std::move(resolver_options)));
+  role->keyring_ = std::make_unique<DkimKeyring>(DkimOptionsFrom(config));
+  options.attempt.keyring = role->keyring_.get();
   role->worker_ = std::make_unique<Worker>(std::move(options), std::move(shards), std::move(network), pool,
                                            *role->resolver_, clock);
   return role;
@@ -22,7 +25,15 @@ absl::StatusOr<std::unique_ptr<DeliveryRole>> DeliveryRole::Start(net::IoPool& p
 absl::Status DeliveryRole::Reload(const v1::Config& config) {
   ASSIGN_OR_RETURN(Network network, NetworkFrom(config));
   worker_->Update(std::move(network));
+  keyring_->Update(DkimOptionsFrom(config));
   return absl::OkStatus();
+}
+
+void DeliveryRole::RereadKeys() {
+  const absl::Time now = absl::Now();
+  if (now - reread_ < kReread) return;
+  reread_ = now;
+  keyring_->Reread();
 }
 
 void DeliveryRole::Stop(absl::Duration patience) { worker_->Stop(patience); }

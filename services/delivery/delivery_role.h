@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "hikyaku/v1/config.pb.h"
 #include "lib/base/clock.h"
+#include "lib/delivery/dkim_keys.h"
 #include "lib/delivery/worker.h"
 #include "lib/dns/resolver.h"
 #include "lib/net/io_pool.h"
@@ -21,12 +22,17 @@ namespace hikyaku::delivery {
 
 class DeliveryRole {
  public:
+  static constexpr absl::Duration kReread = absl::Seconds(2);
+
   // kInvalidArgument: the configuration; kUnavailable: no DNS channel. `pool` and `shards` outlive the role.
   static absl::StatusOr<std::unique_ptr<DeliveryRole>> Start(net::IoPool& pool, const v1::Config& config,
                                                              std::vector<queue::Shard*> shards, Clock& clock);
 
-  // Takes over routes and egress ranges. kInvalidArgument: the old ones stay.
+  // Takes over routes, egress ranges and DKIM rows. kInvalidArgument: the old ones stay.
   absl::Status Reload(const v1::Config& config);
+
+  // Takes over DKIM keys whose files have changed. To be called again and again: it looks every kReread.
+  void RereadKeys();
 
   // As Worker::Stop.
   void Stop(absl::Duration patience);
@@ -38,6 +44,8 @@ class DeliveryRole {
   DeliveryRole() = default;
 
   std::unique_ptr<dns::Resolver> resolver_;
+  std::unique_ptr<DkimKeyring> keyring_;
+  absl::Time reread_ = absl::InfinitePast();
   std::unique_ptr<Worker> worker_;
 };
 

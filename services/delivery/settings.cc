@@ -8,8 +8,10 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "lib/address/domain.h"
 #include "lib/base/status_macros.h"
 #include "lib/config/duration.h"
 #include "lib/delivery/maildir.h"
@@ -105,6 +107,21 @@ absl::StatusOr<Network> NetworkFrom(const v1::Config& config) {
     network.maildir = std::make_shared<Maildir>(root);
   }
   return network;
+}
+
+DkimOptions DkimOptionsFrom(const v1::Config& config) {
+  // Validation has seen to it that these are domains.
+  const auto a_label = [](const std::string& name) { return address::ToALabel(name).value_or(name); };
+  DkimOptions options;
+  options.folder = config.dkim().folder();
+  for (const v1::DkimDomain& domain : config.dkim().domains()) {
+    DkimRow row;
+    row.from = a_label(domain.domain());
+    row.domain = domain.sign_as().empty() ? row.from : a_label(domain.sign_as());
+    for (const std::string& selector : domain.selectors()) row.selectors.push_back(absl::AsciiStrToLower(selector));
+    options.rows.push_back(std::move(row));
+  }
+  return options;
 }
 
 absl::StatusOr<dns::CaresResolverOptions> ResolverOptionsFrom(const v1::Config& config) {

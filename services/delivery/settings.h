@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "hikyaku/v1/config.pb.h"
+#include "lib/delivery/dkim_keys.h"
 #include "lib/delivery/worker.h"
 #include "lib/dns/cares_resolver.h"
 #include "lib/net/endpoint.h"
@@ -20,6 +21,9 @@ absl::StatusOr<WorkerOptions> WorkerOptionsFrom(const v1::Config& config);
 
 // Routes and egress ranges: what a reload replaces.
 absl::StatusOr<Network> NetworkFrom(const v1::Config& config);
+
+// Empty rows: nothing is signed.
+DkimOptions DkimOptionsFrom(const v1::Config& config);
 
 absl::StatusOr<dns::CaresResolverOptions> ResolverOptionsFrom(const v1::Config& config);
 

@@ -18,6 +18,7 @@ constexpr char kExamples[] = R"(Examples:
   hikyaku queue list
   hikyaku trace 01jd0c5d2x7wq8k3v9m4n6p0rt
   hikyaku config check /etc/hikyaku.yaml
+  hikyaku dkim keygen example.com --selector k2026a --folder /etc/hikyaku/dkim
 
 Each command has its own --help. Exit codes: 0 done, 1 failed, 2 wrong use or configuration.)";
 
@@ -62,6 +63,7 @@ int Main(int argc, char** argv) {
   AddQueue(&app, &commands);
   AddConfig(&app, &commands);
   AddHealth(&app, &commands);
+  AddDkim(&app, &commands);
   AddSink(&app, &commands);
   try {
     app.parse(argc, argv);

@@ -67,6 +67,10 @@ absl::Status Node::Reload(const v1::Config& config) {
   return absl::OkStatus();
 }
 
+void Node::RereadKeys() {
+  if (delivery_ != nullptr) delivery_->RereadKeys();
+}
+
 std::string Node::NotReady() const {
   if (stopping_) return "stopping";
   if (!started_) return "starting";

@@ -33,8 +33,12 @@ class Node {
   // Starts the queue first and the doors to the outside last. The status names what could not start.
   static absl::StatusOr<std::unique_ptr<Node>> Start(const v1::Config& config, config::Role role, Clock& clock);
 
-  // Takes over what can change while it runs: routes, egress ranges, trusted networks, lifetime, domain concurrency.
+  // Takes over what can change while it runs: routes, egress ranges, DKIM rows, trusted networks, lifetime,
+  // domain concurrency.
   absl::Status Reload(const v1::Config& config);
+
+  // Takes over DKIM keys whose files have changed. Call a few times a second, from the thread of Reload.
+  void RereadKeys();
 
   // The first reason why this process should get no work, or nothing. For /readyz; costs no I/O.
   std::string NotReady() const;

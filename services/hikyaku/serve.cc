@@ -20,6 +20,7 @@
 #include "lib/config/effective.h"
 #include "lib/config/reload.h"
 #include "lib/config/validate.h"
+#include "services/hikyaku/dkim/key_check.h"
 #include "services/hikyaku/heap_trim.h"
 #include "services/hikyaku/listen_check.h"
 #include "services/hikyaku/node.h"
@@ -96,6 +97,7 @@ void Run(Node& node, const ServeFlags& flags, const v1::Config& config, const si
     if (signal == SIGTERM || signal == SIGINT) return log::Info("stopping", {{"signal", strsignal(signal)}});
     if (signal == SIGHUP) Reload(node, flags, config);
     node.PublishHealth();
+    node.RereadKeys();
     heap.Tick(absl::Now());
   }
 }
@@ -118,6 +120,9 @@ int Serve(const ServeFlags& flags) {
     return Complain(status, kWrongUse);
   }
   if (absl::Status status = config::CheckTlsFiles(loaded->config, flags.role, loaded->source); !status.ok()) {
+    return Complain(status, kWrongUse);
+  }
+  if (absl::Status status = CheckDkimKeys(loaded->config, flags.role, loaded->source); !status.ok()) {
     return Complain(status, kWrongUse);
   }
   if (absl::Status status = CheckListeners(loaded->config, flags.role, loaded->source); !status.ok()) {

@@ -80,12 +80,13 @@ Keeper::~Keeper() {
 
 absl::Status Keeper::Keep(const Mail& mail, const net::Endpoint& local, const net::Endpoint& client) {
   if (!options_.maildir.empty()) RETURN_IF_ERROR(Save(mail));
-  if (log_ >= 0) RETURN_IF_ERROR(Log(mail, local, client));
+  const std::vector<std::string> dkim = options_.dkim ? options_.dkim(mail.data) : std::vector<std::string>();
+  if (log_ >= 0) RETURN_IF_ERROR(Log(mail, dkim, local, client));
   ++counts_.mails;
   counts_.recipients += mail.recipients.size();
   counts_.bytes += mail.data.size();
   if (!mail.faults.empty()) ++counts_.faults;
-  if (options_.print) Print(mail, local);
+  if (options_.print) Print(mail, dkim, local);
   return absl::OkStatus();
 }
 
@@ -105,27 +106,29 @@ absl::Status Keeper::Save(const Mail& mail) {
   return status;
 }
 
-absl::Status Keeper::Log(const Mail& mail, const net::Endpoint& local, const net::Endpoint& client) {
+absl::Status Keeper::Log(const Mail& mail, const std::vector<std::string>& dkim, const net::Endpoint& local,
+                         const net::Endpoint& client) {
   const auto append_quoted = [](std::string* out, const auto& item) { absl::StrAppend(out, Quoted(item)); };
   const auto append_address = [](std::string* out, const address::Address& a) {
     absl::StrAppend(out, Quoted(a.ToString()));
   };
-  const std::string line =
-      absl::StrCat("{\"time\":", Quoted(absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", absl::Now(), absl::UTCTimeZone())),
-                   ",\"listener\":", Quoted(local.text()), ",\"client\":", Quoted(client.text()),
-                   ",\"helo\":", Quoted(mail.helo), ",\"sender\":", Quoted(mail.sender.ToString()), ",\"recipients\":[",
-                   absl::StrJoin(mail.recipients, ",", append_address), "],\"size\":", mail.data.size(),
-                   ",\"sha256\":", Quoted(absl::BytesToHexString(crypto::Sha256(mail.data))),
-                   ",\"token\":", Quoted(FieldOf(mail.data, options_.token_header)),
-                   ",\"subject\":", Quoted(FieldOf(mail.data, "Subject")), ",\"how\":", Quoted(How(mail)),
-                   ",\"faults\":[", absl::StrJoin(mail.faults, ",", append_quoted), "]}\n");
+  const std::string line = absl::StrCat(
+      "{\"time\":", Quoted(absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", absl::Now(), absl::UTCTimeZone())),
+      ",\"listener\":", Quoted(local.text()), ",\"client\":", Quoted(client.text()), ",\"helo\":", Quoted(mail.helo),
+      ",\"sender\":", Quoted(mail.sender.ToString()), ",\"recipients\":[",
+      absl::StrJoin(mail.recipients, ",", append_address), "],\"size\":", mail.data.size(),
+      ",\"sha256\":", Quoted(absl::BytesToHexString(crypto::Sha256(mail.data))),
+      ",\"token\":", Quoted(FieldOf(mail.data, options_.token_header)),
+      ",\"subject\":", Quoted(FieldOf(mail.data, "Subject")), ",\"how\":", Quoted(How(mail)), ",\"faults\":[",
+      absl::StrJoin(mail.faults, ",", append_quoted), "]",
+      options_.dkim ? absl::StrCat(",\"dkim\":[", absl::StrJoin(dkim, ",", append_quoted), "]") : "", "}\n");
   const absl::MutexLock lock(&mutex_);
   RETURN_IF_ERROR(WriteWhole(log_, line, options_.log));
   if (options_.fsync && fsync(log_) != 0) return Failed("synced", options_.log);
   return absl::OkStatus();
 }
 
-void Keeper::Print(const Mail& mail, const net::Endpoint& local) {
+void Keeper::Print(const Mail& mail, const std::vector<std::string>& dkim, const net::Endpoint& local) {
   std::string to = absl::StrJoin(mail.recipients, ", ",
                                  [](std::string* out, const address::Address& a) { absl::StrAppend(out, Path(a)); });
   std::string line =
@@ -133,6 +136,7 @@ void Keeper::Print(const Mail& mail, const net::Endpoint& local) {
                    cli::Printable(Path(mail.sender)), " -> ", cli::Printable(to, 300), "  ", mail.data.size(),
                    " bytes  ", How(mail), "  \"", cli::Printable(FieldOf(mail.data, "Subject"), 100), "\"");
   if (!mail.faults.empty()) absl::StrAppend(&line, "  faults: ", absl::StrJoin(mail.faults, ", "));
+  for (const std::string& verdict : dkim) absl::StrAppend(&line, "\n    dkim ", cli::Printable(verdict, 500));
   const absl::MutexLock lock(&mutex_);
   std::printf("%s\n", line.c_str());
   std::fflush(stdout);

@@ -2,8 +2,9 @@
 // it.
 //
 // The log's line holds time, listener, client, helo, sender, recipients, size, sha256 (of the content as it came, dots
-// unstuffed), token (the value of one header field), subject, how it came and what the client did wrong. With `fsync`,
-// file and line are on disk before Keep returns, hence before the client hears 250.
+// unstuffed), token (the value of one header field), subject, how it came, what the client did wrong and, where asked
+// for, the verdict on each DKIM signature. With `fsync`, file and line are on disk before Keep returns, hence before
+// the client hears 250.
 //
 // Threading: safe from every thread.
 #ifndef HIKYAKU_SERVICES_HIKYAKU_SINK_KEEPER_H_
@@ -11,8 +12,10 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -29,6 +32,8 @@ struct KeeperOptions {
   std::string token_header = "X-Hikyaku-Token";
   bool fsync = false;
   bool print = true;  // One line a mail on standard output.
+  // What is to be said of the mail's DKIM signatures, one line each; null: nothing. May block.
+  std::function<std::vector<std::string>(absl::string_view message)> dkim;
 };
 
 struct Counts {
@@ -51,8 +56,9 @@ class Keeper {
   explicit Keeper(KeeperOptions options) : options_(std::move(options)) {}
 
   absl::Status Save(const Mail& mail);
-  absl::Status Log(const Mail& mail, const net::Endpoint& local, const net::Endpoint& client);
-  void Print(const Mail& mail, const net::Endpoint& local);
+  absl::Status Log(const Mail& mail, const std::vector<std::string>& dkim, const net::Endpoint& local,
+                   const net::Endpoint& client);
+  void Print(const Mail& mail, const std::vector<std::string>& dkim, const net::Endpoint& local);
 
   const KeeperOptions options_;
   absl::Mutex mutex_;  // One line at a time, in the log and on the screen.

@@ -16,6 +16,7 @@
 #include "lib/net/io_pool.h"
 #include "lib/net/listener.h"
 #include "services/hikyaku/command.h"
+#include "services/hikyaku/dkim/key_source.h"
 #include "services/hikyaku/sink/connection.h"
 #include "services/hikyaku/sink/keeper.h"
 #include "services/hikyaku/sink/rules.h"
@@ -35,6 +36,7 @@ struct SinkFlags {
   bool no_smtputf8 = false;
   std::string size = "100MiB";
   int threads = 2;
+  std::string dkim_dns;
   sink::SessionOptions session;
   sink::KeeperOptions keeper;
 };
@@ -114,6 +116,13 @@ int RunSink(SinkFlags flags) {
   sigaddset(&stop, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &stop, nullptr);
 
+  std::unique_ptr<KeySource> keys;
+  if (!flags.dkim_dns.empty()) {
+    auto made = DnsKeys(flags.dkim_dns);
+    if (!made.ok()) return Usage(made.status());
+    keys = *std::move(made);
+    flags.keeper.dkim = [&keys](absl::string_view message) { return CheckSignatures(message, *keys).lines; };
+  }
   std::unique_ptr<sink::Rules> rules;
   if (const auto made = MakeRules(flags, &rules); !made.ok()) return Usage(made.status());
   const absl::StatusOr<std::unique_ptr<sink::Keeper>> keeper = sink::Keeper::Open(flags.keeper);
@@ -149,6 +158,9 @@ void AddSink(CLI::App* parent, std::vector<Command>* commands) {
       ->capture_default_str();
   app->add_flag("--fsync", flags->keeper.fsync, "Sync mail and log before the 250");
   app->add_flag("--count-only", flags->count_only, "No line a mail: only the counts at the end");
+  app->add_option(
+      "--dkim-dns", flags->dkim_dns,
+      "Check the DKIM signatures of each mail before its 250, with keys from this DNS server: IP or IP:PORT");
   app->add_option("--hostname", flags->session.hostname, "Name in the greeting")->capture_default_str();
   app->add_option("--size", flags->size, "Largest mail")->capture_default_str();
   app->add_option("--recipients", flags->session.max_recipients, "Most recipients of a mail")->capture_default_str();

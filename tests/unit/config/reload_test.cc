@@ -26,6 +26,7 @@ TEST(NeedRestart, TakesOverWhatCanBeReloaded) {
   wanted.mutable_delivery()->add_routes()->set_domain("*");
   wanted.mutable_delivery()->add_allow_ranges("10.0.0.0/8");
   wanted.mutable_log()->set_level(v1::Log::debug);
+  wanted.mutable_dkim()->set_folder("/etc/hikyaku/dkim");
   EXPECT_THAT(NeedRestart(running, wanted), IsEmpty());
 }
 

@@ -38,5 +38,26 @@ INSTANTIATE_TEST_SUITE_P(Servers, DnsTimeout,
                          }),
                          [](const auto& info) { return std::string(info.param.name); });
 
+TEST(DkimOptions, NamesBecomeALabelsAndTheFallbackSignsForItself) {
+  v1::Config config;
+  config.mutable_dkim()->set_folder("/keys");
+  v1::DkimDomain* row = config.mutable_dkim()->add_domains();
+  row->set_domain("B\u00fccher.test");
+  row->add_selectors("K1");
+  row = config.mutable_dkim()->add_domains();
+  row->set_domain("*");
+  row->set_sign_as("Relay.test");
+  row->add_selectors("x");
+  const DkimOptions options = DkimOptionsFrom(config);
+  EXPECT_EQ(options.folder, "/keys");
+  ASSERT_EQ(options.rows.size(), 2u);
+  EXPECT_EQ(options.rows[0].from, "xn--bcher-kva.test");
+  EXPECT_EQ(options.rows[0].domain, "xn--bcher-kva.test");
+  EXPECT_EQ(options.rows[0].selectors, std::vector<std::string>{"k1"});
+  EXPECT_EQ(options.rows[1].from, "*");
+  EXPECT_EQ(options.rows[1].domain, "relay.test");
+  EXPECT_TRUE(DkimOptionsFrom(v1::Config()).rows.empty());
+}
+
 }  // namespace
 }  // namespace hikyaku::delivery

@@ -84,6 +84,7 @@ std::map<std::string, Judgement> Rows() {
       {"OnlyProhibitedAddresses", Last(JudgeProhibited(absl::PermissionDeniedError("loopback"), "example.net"))},
       {"BestMxIsOurselves", Last(JudgeLoop("example.net", "mail.example.jp"))},
       {"RouteLeadsNowhere", Last(BlameRoute(JudgeMxLookup(absl::NotFoundError(""), "relay.example.net")))},
+      {"NoDkimKey", Last(JudgeUnsigned("the mail waits for a DKIM key"))},
       {"ConnectRefused", dial(StatusCode::kUnavailable)},
       {"ConnectTimesOut", dial(StatusCode::kDeadlineExceeded)},
       {"ConnectProhibited", dial(StatusCode::kPermissionDenied)},
