@@ -130,6 +130,68 @@ exec "$2/usr/sbin/smtpd" -d -f "$1/smtpd.conf"
         return sorted(self.folder.glob("home/mail/new/*"))
 
 
+class Exim(Receiver):
+    """Exim, unpacked beside Postfix, with which it cannot be installed."""
+
+    SETTINGS = """primary_hostname = mx.DOMAIN
+local_interfaces = ADDRESS
+daemon_smtp_ports = 25
+exim_path = UNPACKED/usr/sbin/exim4
+spool_directory = FOLDER/spool
+log_file_path = FOLDER/log-%s
+exim_user = EXIM
+exim_group = EXIM
+never_users =
+acl_smtp_rcpt = check_rcpt
+acl_smtp_data = check_data
+accept_8bitmime
+domainlist here = DOMAIN
+message_size_limit = 100M
+queue_only = false
+tls_advertise_hosts =
+
+begin acl
+check_rcpt:
+  accept domains = +here
+  deny
+check_data:
+  accept
+
+begin routers
+mailbox:
+  driver = accept
+  domains = +here
+  transport = maildir
+
+begin transports
+maildir:
+  driver = appendfile
+  directory = FOLDER/mail
+  create_directory
+  maildir_format
+  user = EXIM
+  group = EXIM
+"""
+
+    def start(self):
+        unpacked = ROOT / ".deps/exim4-daemon-light"
+        assert (unpacked / "usr/sbin/exim4").exists(), f"no {unpacked}: tools/setup --tests"
+        (self.folder / "spool").mkdir()
+        for path in (self.folder, self.folder / "spool"):
+            os.chown(path, NOBODY, NOBODY)
+        settings = self.SETTINGS
+        for word, value in {"DOMAIN": self.domain, "ADDRESS": self.address, "FOLDER": self.folder, "UNPACKED": unpacked,
+                            "EXIM": NOBODY}.items():
+            settings = settings.replace(word, str(value))
+        config = self.folder / "exim.conf"
+        config.write_text(settings)
+        return self.run(unpacked / "usr/sbin/exim4", "-C", config, "-bdf", "-q1m")
+
+    def output(self):
+        log = self.folder / "log-main"
+        return super().output() + (log.read_text(errors="replace") if log.exists() else "")
+
+
 class Aiosmtpd(Receiver):
     """Python's server, as its own command starts it."""
 
