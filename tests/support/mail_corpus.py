@@ -47,7 +47,7 @@ def _line(rng):
         lambda: "", lambda: " ", lambda: "\t \t", lambda: ".", lambda: "..", lambda: ".dot " + _words(rng, 3),
         lambda: _words(rng, 8), lambda: _words(rng, 4) + rng.choice([" ", "  ", "\t", " \t "]),
         lambda: "  " + _words(rng, 3), lambda: _words(rng, 2) + "   " + _words(rng, 2) + "\t\t" + _words(rng, 2),
-        lambda: "z" * 998, lambda: "From here on", lambda: "\x01\x7f\x0b\x0c"])()
+        lambda: "z" * 990, lambda: "From here on", lambda: "\x01\x7f\x0b\x0c"])()
 
 
 def _body(rng, number):
