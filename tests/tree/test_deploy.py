@@ -168,7 +168,8 @@ def test_shards_certificates_and_pods_have_the_same_names(rendered, tmp_path, fo
         certificate = only(objects, "Certificate", "hikyaku-queue")["spec"]
         assert certificate["dnsNames"] == [f"*.{host}"] and set(certificate["usages"]) == {"server auth", "client auth"}
         made = {o["spec"]["secretName"] for o in objects if o["kind"] == "Certificate"}
-        used = {v["secret"]["secretName"] for w in workloads(objects) for v in pod_spec(w)["volumes"] if "secret" in v}
+        used = {v["secret"]["secretName"] for w in workloads(objects) for v in pod_spec(w)["volumes"]
+                if "secret" in v and not v["secret"].get("optional")}
         assert used <= made
     for workload in workloads(objects):
         [mount] = [m for m in pod_spec(workload)["containers"][0]["volumeMounts"] if m["name"] == "tls"]
