@@ -23,7 +23,7 @@ namespace hikyaku::delivery {
 
 class Signing {
  public:
-  // A body is hashed in parts of this size, and other sessions get a turn between them: about half a millisecond each.
+  // A body is hashed in parts of this size, and other sessions get a turn between them: about 0.3 ms each.
   static constexpr std::size_t kSlice = 256 * 1024;
 
   // `keyring` may be null: then nothing is signed, and nothing below costs anything. `message`, header and body, is
