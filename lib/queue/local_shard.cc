@@ -356,16 +356,15 @@ void LocalShard::Sweep() {
     absl::MutexLock lock(&engine_->mu);
     engine_->schedule.EndPauses(engine_->lease_micros);
     engine_->schedule.NoteRefills(kSweepLanes);
-    const std::vector<Item*>& round = engine_->round;
-    const std::size_t end = std::min(swept_ + kSweepItems, round.size());
+    const std::size_t end = std::min(swept_ + kSweepItems, engine_->round.size());
     for (; swept_ < end; ++swept_) {
-      Item& item = *round[swept_];
+      Item& item = *engine_->round[swept_];
       oldest_[item.priority_class] = std::min(oldest_[item.priority_class], item.accepted);
       if (item.state == ItemState::kReady && item.flow != nullptr && now >= EndMicros(item)) {
         over.push_back(*item.place);
       }
     }
-    round_ends = swept_ >= round.size();
+    round_ends = swept_ >= engine_->round.size();
   }
   if (round_ends) {
     swept_ = 0;
