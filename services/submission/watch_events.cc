@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -52,10 +53,14 @@ class WatchStream : public Reactor, public CallGate::Stream {
     return core_->ended && core_->started <= then;
   }
 
+  // Unsubscribing waits for callbacks of gRPC's, which may stand behind this one in the line of its thread; as may the
+  // answers of the shards to everybody else. So not on this thread.
   void OnDone() override {
-    gate_->Leave(this);
-    core_->Unsubscribe();
-    delete this;
+    std::thread([this] {
+      core_->Unsubscribe();
+      gate_->Leave(this);
+      delete this;
+    }).detach();
   }
 
  private:
@@ -89,8 +94,9 @@ class WatchStream : public Reactor, public CallGate::Stream {
           [self = shared_from_this(), index](absl::Status why) { self->OnClosed(index, why); });
       std::lock_guard lock(mutex);
       // The one before, if any, has told its end; where the stream has ended meanwhile, Unsubscribe will not come
-      // again.
-      if (!ended) std::swap(subscriptions[index], subscription);
+      // again, and the new one is ended elsewhere: this may be gRPC's thread, see OnDone.
+      if (!ended) return std::swap(subscriptions[index], subscription);
+      std::thread([late = std::move(subscription)]() mutable { late.reset(); }).detach();
     }
 
     // False: the buffer is full, the shard offers the event again.

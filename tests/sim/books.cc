@@ -283,7 +283,7 @@ bool Books::Explained(const Taken& first, const Taken* second) const {
 // took the mail while that purge ran, or its verdict, or the news of the purge, was on the way.
 bool Books::PurgedUnderWay(const Taken& taken, const std::string& domain) const {
   return std::any_of(purges_.begin(), purges_.end(), [&](const Purge& purge) {
-    return purge.shard == taken.shard && purge.domain == domain && taken.time >= purge.from - kNewsTime &&
+    return purge.shard == taken.shard && purge.domain == domain && taken.time >= purge.from - kVerdictTime &&
            taken.time <= purge.to + kNewsTime;
   });
 }

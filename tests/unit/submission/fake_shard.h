@@ -4,11 +4,13 @@
 #define HIKYAKU_TESTS_UNIT_SUBMISSION_FAKE_SHARD_H_
 
 #include <atomic>
+#include <chrono>
 #include <deque>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -110,6 +112,8 @@ class FakeShard : public queue::Shard {
    public:
     Subscription(FakeShard* shard) : shard_(shard) {}
     ~Subscription() override {
+      ++shard_->ending_watches;
+      while (shard_->hold_watches) std::this_thread::sleep_for(std::chrono::milliseconds(2));
       std::lock_guard lock(shard_->watch_mutex_);
       shard_->sink_ = nullptr;
     }
@@ -146,6 +150,8 @@ class FakeShard : public queue::Shard {
 
   std::deque<v1::Event> events;
   std::atomic<bool> watched{false};
+  std::atomic<bool> hold_watches{false};  // Their ends take until it is over.
+  std::atomic<int> ending_watches{0};     // That began to end.
 
   std::unique_ptr<queue::LeaseStream> OpenLeases(std::string, queue::LeaseListener*) override { return nullptr; }
   void ListQueues(v1::ListQueuesRequest request, queue::Done<v1::ListQueuesResponse> done) override {
