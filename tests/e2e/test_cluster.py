@@ -337,7 +337,7 @@ def test_rolling_restart_under_load(cluster, world, stage, domains):
     a shard may double what was on its way."""
     sink = stage.sink(ONE)
     names = [fresh(world, domains, shard) for shard in ("q0", "q1") for _ in range(4)]
-    load = Load(cluster.submission, names, smtp=3, grpc=3, mixed=False, doubtful={451}).start()
+    load = Load(cluster.submission, names, smtp=3, grpc=3, mixed=False).start()
     bounces = stage.add(*(lambda b: (b, b.stop))(Bounces(cluster.submission)))
     faults = []
     try:

@@ -239,8 +239,7 @@ def test_the_authority_is_replaced_under_load(pods, world, stage):
 def test_c11_rolling_restart_with_mtls(pods, world, stage):
     """Each process once, under load; a shard comes back at another address, as a pod does, and is found soon."""
     sink = stage.sink(MX)
-    load = Load(pods.submission, [world.domain((10, MX)) for _ in range(6)], smtp=2, grpc=2, mixed=False,
-                doubtful={451}).start()
+    load = Load(pods.submission, [world.domain((10, MX)) for _ in range(6)], smtp=2, grpc=2, mixed=False).start()
     bounces = stage.add(*(lambda b: (b, b.stop))(Bounces(pods.submission)))
     faults = []
     try:
