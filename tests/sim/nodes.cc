@@ -156,7 +156,7 @@ void FrontEnd::Send(v1::SendMailRequest request, std::function<void(absl::Status
   };
   process->at_end.push_back([answer] { answer(absl::AbortedError("the connection broke")); });
   process->sender->Send(
-      call->request, [] { return absl::OkStatus(); },
+      &call->request, [] { return absl::OkStatus(); },
       [this, call, answer, raw = process.get()](absl::StatusOr<v1::SendMailResponse> response) {
         if (!raw->alive) return;
         // The answer is on the way; the process may die meanwhile, and the answer with it.
