@@ -2,7 +2,6 @@
 #ifndef HIKYAKU_TESTS_UNIT_DELIVERY_ATTEMPT_FIXTURE_H_
 #define HIKYAKU_TESTS_UNIT_DELIVERY_ATTEMPT_FIXTURE_H_
 
-#include <boost/asio/io_context.hpp>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,7 +11,7 @@
 #include "lib/delivery/attempt.h"
 #include "lib/dns/fake_resolver.h"
 #include "tests/unit/delivery/fake_world.h"
-#include "tests/unit/net/run.h"
+#include "tests/unit/net/run_virtual.h"
 
 namespace hikyaku::delivery {
 
@@ -50,17 +49,14 @@ class AttemptTest : public testing::Test {
     while (dialer_->connections() + quits_.size() > 0) Turn();
   }
 
-  void Turn() {
-    context_.restart();
-    context_.run_one();
-  }
+  void Turn() { net::Turn(loop_); }
 
   Attempt::End Run(const queue::Lease& lease) {
     auto network = std::make_shared<Network>();
     network->dialer = dialer_;
     network->routes = routes_;
     Attempt attempt({options_, network, resolver_, pool_, clock_}, lease, guard_);
-    const Attempt::End end = net::RunTask(context_, attempt.Run());
+    const Attempt::End end = net::RunTask(loop_, attempt.Run());
     outcomes_ = attempt.outcomes();
     return end;
   }
@@ -86,7 +82,7 @@ class AttemptTest : public testing::Test {
   std::shared_ptr<FakePeer> Mx1(Strings extensions = {}) { return dialer_->Listen("11.0.0.1:25", extensions); }
   std::shared_ptr<FakePeer> Mx2(Strings extensions = {}) { return dialer_->Listen("11.0.0.2:25", extensions); }
 
-  boost::asio::io_context context_;
+  net::VirtualLoop loop_;
   AttemptOptions options_;
   dns::FakeResolver resolver_;
   std::shared_ptr<FakeDialer> dialer_ = std::make_shared<FakeDialer>();
@@ -94,7 +90,7 @@ class AttemptTest : public testing::Test {
   FakeGuard guard_;
   RouteTable routes_{25};
   net::TaskGroup quits_;
-  ConnectionPool pool_{PoolOptions(), clock_, quits_, context_.get_executor()};
+  ConnectionPool pool_{PoolOptions(), clock_, quits_, loop_.executor()};
   std::vector<Outcome> outcomes_;
 };
 

@@ -174,8 +174,7 @@ TEST_F(AttemptTest, ReplyTooManyShiftsNoVerdictOfTheNextMail) {
   auto mx1 = Mx1({"PIPELINING", "CHUNKING"});
   mx1->On("BDAT", {"250 ok|then 250 again", "550 5.7.1 no"});
   EXPECT_EQ(One().kind, Kind::kDelivered);
-  context_.restart();
-  context_.poll();  // The second reply arrives.
+  loop_.RunReady();  // The second reply arrives.
   EXPECT_EQ(One().kind, Kind::kPermanent);
   EXPECT_EQ(mx1->connections(), 2);
 }
