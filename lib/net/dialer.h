@@ -19,6 +19,16 @@
 
 namespace hikyaku::net {
 
+// By way of which a connection is made.
+struct Proxy {
+  enum class Kind { kSocks5, kHaproxy };
+
+  Kind kind = Kind::kSocks5;
+  Endpoint at;
+  std::string user;  // kSocks5 only; empty: no login.
+  std::string password;
+};
+
 struct DialOptions {
   absl::Duration limit = absl::Seconds(30);
   // The local address to connect from; nothing leaves it to the kernel.
@@ -28,6 +38,8 @@ struct DialOptions {
   bool named_by_operator = false;
   // Not empty: connect to this Unix socket; `to` and `source` count for nothing.
   std::string unix_path;
+  // Only ProxyDialer knows proxies. With kHaproxy, `source` (which must be set) is the proxy's to connect from.
+  std::shared_ptr<const Proxy> proxy;
 };
 
 class Dialer {

@@ -47,6 +47,7 @@ absl::string_view StepName(Step step) {
     case Step::kGreeting: return "greeting";
     case Step::kHello: return "EHLO";
     case Step::kStartTls: return "STARTTLS";
+    case Step::kAuth: return "AUTH";
     case Step::kMail: return "MAIL";
     case Step::kRcpt: return "RCPT";
     case Step::kData: return "DATA";
@@ -97,6 +98,7 @@ ClientSession::Want ClientSession::OnReply(Reply reply) {
     case State::kEhlo:
     case State::kHelo: return OnHello(std::move(reply));
     case State::kStartTls: return OnStartTls(std::move(reply));
+    case State::kAuth: return OnAuth(std::move(reply));
     case State::kReset: return OnReset(reply);
     case State::kTransaction: return OnTransactionReply(std::move(reply));
     case State::kQuitting: return Close("");
@@ -204,6 +206,9 @@ void ClientSession::ReadExtensions(absl::string_view text) {
     e.smtputf8 |= keyword == "SMTPUTF8";
     e.enhanced_codes |= keyword == "ENHANCEDSTATUSCODES";
     e.starttls |= keyword == "STARTTLS";
+    // Old servers and old clients write an equals sign.
+    if (keyword == "AUTH" || absl::StartsWith(keyword, "AUTH="))
+      absl::StrAppend(&e.auth, absl::ClippedSubstr(line, 5), " ");
     if (keyword == "SIZE") {
       e.size_offered = true;
       if (!absl::SimpleAtoi(words.second, &e.size)) e.size = 0;

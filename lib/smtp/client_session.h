@@ -4,7 +4,7 @@
 // LMTP is the same dialogue but for its greeting, and for one last reply to each recipient that was accepted.
 //
 // Source:     RFC 5321 (dialogue), RFC 2033 (LMTP), RFC 2920 (PIPELINING), RFC 3030 (CHUNKING), RFC 1870 (SIZE),
-//             RFC 6152 (8BITMIME), RFC 6531 (SMTPUTF8), RFC 3207 (STARTTLS).
+//             RFC 6152 (8BITMIME), RFC 6531 (SMTPUTF8), RFC 3207 (STARTTLS), RFC 4954 (AUTH).
 // Non-goals:  judging mail: it reports the replies and where the dialogue stood, lib/delivery/verdict judges. Time: the
 //             caller waits at most ClientTimeouts::For(step()) for each whole reply, and for each write.
 // Threading:  one owner, the coroutine of the connection.
@@ -32,11 +32,12 @@
 #include "absl/strings/string_view.h"
 #include "lib/smtp/dot_writer.h"
 #include "lib/smtp/reply.h"
+#include "lib/smtp/sasl_client.h"
 
 namespace hikyaku::smtp {
 
 // Where the dialogue stands: what the client waits for now. Each names its timeout of RFC 5321 §4.5.3.2.
-enum class Step { kGreeting, kHello, kStartTls, kMail, kRcpt, kData, kBody, kDot, kRset, kQuit };
+enum class Step { kGreeting, kHello, kStartTls, kAuth, kMail, kRcpt, kData, kBody, kDot, kRset, kQuit };
 
 // "MAIL", "RCPT", … for texts such as "timeout at RCPT".
 absl::string_view StepName(Step step);
@@ -50,6 +51,7 @@ struct Extensions {
   bool smtputf8 = false;
   bool enhanced_codes = false;
   bool starttls = false;
+  std::string auth;  // The mechanisms of AUTH, with spaces between them.
   bool size_offered = false;
   std::uint64_t size = 0;  // The largest message that the peer takes; 0: no limit named.
 };
@@ -117,6 +119,10 @@ class ClientSession {
   // (RFC 3207 §4.2). What was read behind the reply to STARTTLS never gets here: that session is broken.
   Want TlsBegun();
 
+  // Logs in; only in kIdle, once, before the first transaction. kIdle follows when the peer has agreed, else kClose:
+  // refusal() is its answer, or broke() says which of the two sides broke off. `sasl` outlives the dialogue.
+  Want Authenticate(SaslClient* sasl);
+
   // Starts a transaction; only in kIdle. A session that owes a RSET sends it first. An address that could break the
   // line (a control, a space outside quotes, `<`, `>`) ends it at once: kIdle with `broke` set, nothing sent.
   Want Begin(const Outgoing& mail);
@@ -163,7 +169,20 @@ class ClientSession {
   TransactionResult TakeResult() { return std::move(result_); }
 
  private:
-  enum class State { kNew, kGreeting, kEhlo, kHelo, kStartTls, kTls, kIdle, kTransaction, kReset, kQuitting, kClosed };
+  enum class State {
+    kNew,
+    kGreeting,
+    kEhlo,
+    kHelo,
+    kStartTls,
+    kTls,
+    kAuth,
+    kIdle,
+    kTransaction,
+    kReset,
+    kQuitting,
+    kClosed
+  };
   // What the next reply answers.
   enum class Awaits { kMail, kRcpt, kData, kFinal, kLoneDot };
 
@@ -173,6 +192,7 @@ class ClientSession {
   Want OnHello(Reply reply);
   Want AfterHello();
   Want OnStartTls(Reply reply);
+  Want OnAuth(Reply reply);
   Want DenyTls(std::string why);
   Want OnReset(const Reply& reply);
   Want OnTransactionReply(Reply reply);
@@ -206,6 +226,9 @@ class ClientSession {
   Extensions extensions_;
   Reply greeting_;
   std::optional<Reply> refusal_;
+  SaslClient* sasl_ = nullptr;
+  std::optional<std::string> held_answer_;  // The initial response, where it is too long for the line of AUTH.
+  std::string auth_broke_;                  // Why we sent "*".
   StartTls starttls_ = StartTls::kNever;
   std::optional<std::string> tls_denied_;
   std::string broke_;

@@ -29,6 +29,7 @@ struct ClientTimeouts {
       case Step::kGreeting: return greeting;
       case Step::kHello: return hello;
       case Step::kStartTls: return tls;
+      case Step::kAuth: return hello;
       case Step::kMail: return mail;
       case Step::kRcpt: return rcpt;
       case Step::kData: return data;

@@ -16,6 +16,7 @@ namespace {
 
 using hikyaku::smtp::ClientSession;
 using hikyaku::smtp::Outgoing;
+using hikyaku::smtp::StartTls;
 using hikyaku::smtp::Step;
 using hikyaku::smtp::TransactionResult;
 using Want = ClientSession::Want;
