@@ -11,7 +11,8 @@
 namespace hikyaku::queue {
 namespace {
 
-// One delivery for each of `domains` is ready; of those whose number is not a multiple of `every`, the domain is suspended.
+// One delivery for each of `domains` is ready; of those whose number is not a multiple of `every`, the domain is
+// suspended.
 void Fill(std::uint32_t domains, std::uint32_t every, Schedule& schedule) {
   for (std::uint32_t i = 0; i < domains; ++i) {
     auto item = std::make_shared<Item>();

@@ -139,6 +139,13 @@ void DefaultDelivery(const std::string& hostname, v1::Delivery* delivery) {
   if (delivery->helo().empty()) delivery->set_helo(hostname);
 }
 
+void DefaultReports(const std::string& hostname, v1::Reports* reports) {
+  using M = v1::Reports;
+  Default(absl::Hours(4), reports, &M::has_delay_after, &M::mutable_delay_after);
+  Default(50 * kKiB, reports, &M::has_headers_only_over, &M::mutable_headers_only_over);
+  if (reports->from().empty() && !hostname.empty()) reports->set_from("MAILER-DAEMON@" + hostname);
+}
+
 }  // namespace
 
 void ApplyDefaults(v1::Config& config, Role role) {
@@ -154,6 +161,7 @@ void ApplyDefaults(v1::Config& config, Role role) {
   DefaultQueue(config.mutable_queue());
   DefaultDelivery(config.hostname(), config.mutable_delivery());
   DefaultSmtp(config.mutable_smtp());
+  DefaultReports(config.hostname(), config.mutable_reports());
   config.mutable_log();
   if (config.io_threads() == 0) config.set_io_threads(std::max(1u, std::thread::hardware_concurrency()));
 }

@@ -6,6 +6,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "lib/address/address.h"
 #include "lib/address/domain.h"
 #include "lib/address/literal.h"
 
@@ -105,6 +106,14 @@ std::string CheckFqdn(absl::string_view text) {
     return Wrong(text, "is not fully qualified: write the name with its domain, as in mail.example.jp");
   }
   if (*name != absl::AsciiStrToLower(text)) return Wrong(text, absl::StrCat("is not in A-labels: write ", *name));
+  return "";
+}
+
+std::string CheckMailAddress(absl::string_view text) {
+  const absl::StatusOr<address::Address> address = address::ParseAddress(text);
+  if (!address.ok() || address->NeedsSmtpUtf8()) {
+    return Wrong(text, "is no mail address in ASCII: write one as in MAILER-DAEMON@mail.example.jp");
+  }
   return "";
 }
 

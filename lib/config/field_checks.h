@@ -29,6 +29,8 @@ std::string CheckRemoteAddress(absl::string_view text);
 
 // A host name as EHLO and Message-ID need it: fully qualified, in A-labels.
 std::string CheckFqdn(absl::string_view text);
+// "user@example.com", in ASCII.
+std::string CheckMailAddress(absl::string_view text);
 std::string CheckIp(absl::string_view text);
 std::string CheckCidr(absl::string_view text);
 // Letters, digits, hyphens: a shard's name is part of host names and of stored records.

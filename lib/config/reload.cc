@@ -19,6 +19,7 @@ v1::Config WithoutReloadable(v1::Config config) {
   config.mutable_delivery()->clear_maildir_root();
   config.mutable_log()->clear_level();
   config.clear_dkim();
+  config.clear_reports();
   return config;
 }
 

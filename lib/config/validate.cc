@@ -22,6 +22,7 @@ namespace {
 // A year: sums with the present time stay far from every limit of the clock's types.
 constexpr absl::Duration kMaxDuration = absl::Hours(366 * 24);
 constexpr std::uint64_t kMaxMessageSize = 1ULL << 30;  // A protobuf message ends at 2 GiB.
+constexpr std::uint64_t kMaxReturned = 1 << 20;        // What more of a mail would people read in its report?
 constexpr std::uint64_t kMinWriteBuffer = 64 << 10;    // RocksDB's own least.
 
 class Validator {
@@ -44,6 +45,7 @@ class Validator {
   absl::Status OwnShard() const;
   absl::Status Tls() const;
   absl::Status Delivery() const;
+  absl::Status Reports() const;
 
   // `wrong` is empty, or the message.
   absl::Status Check(absl::string_view path, const std::string& wrong) const {
@@ -69,6 +71,7 @@ absl::Status Validator::Run() const {
   RETURN_IF_ERROR(OwnShard());
   RETURN_IF_ERROR(Tls());
   RETURN_IF_ERROR(ValidateDkim(config_, source_));
+  RETURN_IF_ERROR(Reports());
   return Delivery();
 }
 
@@ -187,6 +190,7 @@ absl::Status Validator::Durations() const {
       {"queue.retry.max", queue.retry().max(), false},
       {"queue.lease_timeout", queue.lease_timeout(), false},
       {"queue.event_retention", queue.event_retention(), true},
+      {"reports.delay_after", config_.reports().delay_after(), true},
       {"delivery.idle_connection", config_.delivery().idle_connection(), true},
       {"delivery.timeouts.connect", timeouts.connect(), false},
       {"delivery.timeouts.greeting", timeouts.greeting(), false},
@@ -326,6 +330,15 @@ absl::Status Validator::Delivery() const {
   }
   RETURN_IF_ERROR(CheckRoutes(delivery, source_));
   return Check("delivery.helo", CheckFqdn(delivery.helo()));
+}
+
+absl::Status Validator::Reports() const {
+  const v1::Reports& reports = config_.reports();
+  if (reports.headers_only_over().bytes() > kMaxReturned) {
+    return source_.Error("reports.headers_only_over",
+                         absl::StrCat("is ", FormatSize(reports.headers_only_over().bytes()), ": write at most 1MiB"));
+  }
+  return Check("reports.from", CheckMailAddress(reports.from()));
 }
 
 std::string Validator::ShardNames() const {

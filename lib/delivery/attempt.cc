@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "lib/base/random.h"
 #include "lib/delivery/local_delivery.h"
+#include "lib/dsn/options.h"
 #include "lib/metrics/metrics.h"
 #include "lib/mime/downgrade.h"
 #include "lib/mime/text.h"
@@ -290,11 +291,13 @@ Attempt::Move Attempt::Judge(Connection& connection, const Chunk& chunk, bool re
   const bool closing = result.closing && (!result.mail || result.mail->code == kServiceClosing);
   if (reused && (closed || closing)) return Move::kAgain;
 
-  const std::vector<Judgement> judgements = JudgeTransaction(result, connection.remote());
+  std::vector<Judgement> judgements = JudgeTransaction(result, connection.remote());
   bool host_failed = false;
   bool any_left = false;
   for (std::size_t i = 0; i < chunk.size(); ++i) {
-    const Outcome& outcome = judgements[i].outcome;
+    Outcome& outcome = judgements[i].outcome;
+    outcome.reports_passed_on = outcome.kind == Kind::kDelivered && connection.session().extensions().dsn &&
+                                lease_.delivery.recipients(static_cast<int>(chunk[i])).notify() != 0;
     any_left |= judgements[i].try_next;
     host_failed |= outcome.ambiguous || (judgements[i].try_next && outcome.scope != Scope::kRecipient);
     if (!judgements[i].try_next) {
@@ -351,8 +354,11 @@ smtp::Outgoing Attempt::MakeOutgoing(const Chunk& chunk, const smtp::Extensions&
   mail.sender = envelope.sender();
   mail.recipients.reserve(chunk.size());
   mail.needs_smtputf8 = envelope.smtputf8();
+  mail.mail_dsn = dsn::MailParameters(static_cast<dsn::Returned>(envelope.returned_content()), envelope.envelope_id());
   for (const std::size_t i : chunk) {
-    mail.recipients.push_back(lease_.delivery.recipients(static_cast<int>(i)).address());
+    const storage::v1::Recipient& recipient = lease_.delivery.recipients(static_cast<int>(i));
+    mail.recipients.push_back(recipient.address());
+    mail.rcpt_dsn.push_back(dsn::RcptParameters(recipient.notify(), recipient.original_recipient()));
     mail.needs_smtputf8 = mail.needs_smtputf8 || NeedsSmtpUtf8(i);
   }
   const std::string& body = BodyFor(extensions);

@@ -213,6 +213,7 @@ v1::Outcome ToProto(const Outcome& outcome, absl::Time now) {
   const absl::string_view cls = outcome::BounceClassName(outcome.cls);
   proto.set_bounce_class(cls.data(), cls.size());
   proto.set_ambiguous(outcome.ambiguous);
+  proto.set_reports_passed_on(outcome.reports_passed_on);
   const timespec stamp = absl::ToTimespec(now);
   proto.mutable_time()->set_seconds(stamp.tv_sec);
   proto.mutable_time()->set_nanos(static_cast<std::int32_t>(stamp.tv_nsec));

@@ -48,6 +48,7 @@ struct Outcome {
   std::string remote_host;       // Who said it, or who was tried: `mx1.example.com [192.0.2.1]`; may be empty.
   bool ambiguous = false;        // The final dot was sent and no reply came: it may have been delivered.
   BounceClass cls = BounceClass::kTransientFailure;
+  bool reports_passed_on = false;  // Delivered to a host that was told, by DSN, what the sender wants to hear.
 
   bool terminal() const { return kind != Kind::kTransient; }
 

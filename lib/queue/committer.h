@@ -43,6 +43,7 @@ struct Group {
   // What this group wrote so far, where a later operation of the group must know.
   absl::flat_hash_map<std::string, storage::v1::IdempotencyRecord> idempotency;
   absl::flat_hash_set<std::string> ended;  // Delivery keys, of messages with several.
+  std::size_t report_bytes = 0;            // Read and written for reports of mail that expired.
 
   std::uint64_t NextSequence() {
     const std::uint64_t sequence = counters.next_sequence();

@@ -45,7 +45,7 @@ class PollOperation : public Operation {
     } else if (cursor->status().ok()) {
       SeekFuture();
     }
-    for (Ending& ending : endings_) EndDelivery(group, ending, v1::Event::TYPE_EXPIRED, now_);
+    for (Ending& ending : endings_) EndDelivery(engine_, group, ending, v1::Event::TYPE_EXPIRED, now_);
   }
 
   void Finish(const absl::Status& status) override {
@@ -68,7 +68,7 @@ class PollOperation : public Operation {
     if (engine_.items.contains(delivery_key)) return;  // What is in memory is watched there, its end too.
     if (parked || now_ >= EndMicros(entry)) {
       const std::int64_t due = parked ? entry.parked_micros() : parts->micros;
-      endings_.push_back({std::string(delivery_key), std::move(entry), due, parked, nullptr, 0});
+      endings_.push_back({std::string(delivery_key), std::move(entry), due, parked});
       return;
     }
     Domain& domain = engine_.schedule.Get(keys::DeliveryDomain(delivery_key));
@@ -192,7 +192,7 @@ class ExpireOperation : public Operation {
         endings_.push_back(EndingOf(std::move(item)));
       }
     }
-    for (Ending& ending : endings_) EndDelivery(group, ending, v1::Event::TYPE_EXPIRED, now);
+    for (Ending& ending : endings_) EndDelivery(engine_, group, ending, v1::Event::TYPE_EXPIRED, now);
   }
 
   void Finish(const absl::Status& status) override {

@@ -14,6 +14,8 @@ namespace {
 // How long mail that was never tried outlives its expiry.
 constexpr std::int64_t kFirstTryGrace = std::int64_t{24} * 3600 * 1'000'000;
 
+constexpr std::size_t kReportBytes = 2 << 20;
+
 // Why it ended, with the last error kept: "4.4.7, delivery time expired" (RFC 3463 §3.5).
 v1::Outcome ExpiredOutcome(const storage::v1::Delivery& delivery, const v1::Outcome& last, std::int64_t now_micros) {
   v1::Outcome outcome = last;
@@ -39,20 +41,47 @@ v1::Outcome CancelledOutcome(std::int64_t now_micros) {
   return outcome;
 }
 
+// InfinitePast: none was made.
+absl::Time LastAttempt(const storage::v1::Recipient& recipient) {
+  if (!recipient.last_outcome().has_time()) return absl::InfinitePast();
+  return absl::FromUnixSeconds(recipient.last_outcome().time().seconds());
+}
+
+// Whether this commit has read and written enough for reports: a commit of thousands of them, each with a body to be
+// read, would hold up all others.
+bool EnoughReports(const Group& group, const storage::v1::Envelope& envelope) {
+  return group.report_bytes > kReportBytes && !envelope.sender().empty() &&
+         envelope.sender_reports() == storage::v1::SENDER_REPORTS_WANTED;
+}
+
+// The body goes with the last delivery, in this very commit: it is still there.
+void MakeReport(Group& group, const storage::v1::Delivery& delivery, Reporter& reporter) {
+  if (!reporter.wanted()) return;
+  auto body = group.store.Get(Family::kBody, keys::Body(delivery.envelope().message_id(), delivery.body_part()));
+  const bool read = body.ok() && body->has_value();
+  reporter.Make(read ? &**body : nullptr);
+  reporter.Put(group);
+  group.report_bytes += (read ? (*body)->size() : 0) + reporter.bytes();
+}
+
 void Count(storage::v1::Counters& counters, v1::Event::Type type, int recipients) {
   if (type == v1::Event::TYPE_EXPIRED) counters.set_expired(counters.expired() + recipients);
   if (type == v1::Event::TYPE_CANCELLED) counters.set_cancelled(counters.cancelled() + recipients);
 }
 
-// One event for the recipients whose last outcome says the same.
-void PutEndEvents(Group& group, const storage::v1::Delivery& delivery, v1::Event::Type type, std::int64_t now_micros) {
+// One event for the recipients whose last outcome says the same. `reporter` hears of those that expired.
+void PutEndEvents(Group& group, const storage::v1::Delivery& delivery, v1::Event::Type type, std::int64_t now_micros,
+                  Reporter& reporter) {
   std::vector<v1::Event> events;
   for (const storage::v1::Recipient& recipient : delivery.recipients()) {
-    v1::Outcome outcome = type == v1::Event::TYPE_EXPIRED
-                              ? ExpiredOutcome(delivery, recipient.last_outcome(), now_micros)
-                              : CancelledOutcome(now_micros);
+    const bool expired = type == v1::Event::TYPE_EXPIRED;
+    v1::Outcome outcome =
+        expired ? ExpiredOutcome(delivery, recipient.last_outcome(), now_micros) : CancelledOutcome(now_micros);
+    const std::string report =
+        expired ? reporter.NoteFailed(recipient, outcome, LastAttempt(recipient)) : std::string();
     const auto same = std::find_if(events.begin(), events.end(), [&](const v1::Event& event) {
-      return event.outcome().text() == outcome.text() && event.outcome().smtp_code() == outcome.smtp_code();
+      return event.outcome().text() == outcome.text() && event.outcome().smtp_code() == outcome.smtp_code() &&
+             event.report_id() == report;
     });
     if (same != events.end()) {
       same->add_recipients(recipient.address());
@@ -62,6 +91,7 @@ void PutEndEvents(Group& group, const storage::v1::Delivery& delivery, v1::Event
     events.back().add_recipients(recipient.address());
     events.back().set_attempts(delivery.attempts());
     *events.back().mutable_outcome() = std::move(outcome);
+    events.back().set_report_id(report);
   }
   for (const v1::Event& event : events) PutEvent(group, delivery.envelope().message_id(), event.SerializeAsString());
 }
@@ -135,11 +165,17 @@ Ending EndingOf(ItemPtr item) {
   return ending;
 }
 
-void EndDelivery(Group& group, Ending& ending, v1::Event::Type type, std::int64_t now_micros) {
+void EndDelivery(Engine& engine, Group& group, Ending& ending, v1::Event::Type type, std::int64_t now_micros) {
   const absl::string_view key = ending.delivery_key;
   const auto record = group.store.Get(Family::kDelivery, key);
   if (absl::IsUnavailable(record.status())) {  // It passes: the mail must not be forgotten meanwhile.
     ending.kept = true;
+    return;
+  }
+  storage::v1::Delivery delivery;
+  const bool readable = record.ok() && record->has_value() && delivery.ParseFromString(**record);
+  if (readable && type == v1::Event::TYPE_EXPIRED && EnoughReports(group, delivery.envelope())) {
+    ending.kept = ending.later = true;
     return;
   }
   if (ending.parked) {
@@ -148,22 +184,33 @@ void EndDelivery(Group& group, Ending& ending, v1::Event::Type type, std::int64_
   }
   group.batch.Delete(Family::kDue, keys::Due(ending.parked ? EndMicros(ending.entry) : ending.due, key));
 
-  storage::v1::Delivery delivery;
-  if (!record.ok() || !record->has_value() || !delivery.ParseFromString(**record)) {
+  if (!readable) {
     // Its entry goes, so that it is not met again at each poll; the checker tells what is left of it.
     log::Error("ending_unreadable", {{"domain", keys::DeliveryDomain(key)}, {"error", record.status()}});
     return;
   }
   ending.recipients = delivery.recipients_size();
-  PutEndEvents(group, delivery, type, now_micros);
+  ending.envelope = std::make_unique<storage::v1::Envelope>(delivery.envelope());
+  ending.report =
+      std::make_unique<Reporter>(engine, *ending.envelope, delivery.domain(), delivery.attempts() + 1, now_micros);
+  PutEndEvents(group, delivery, type, now_micros, *ending.report);
+  MakeReport(group, delivery, *ending.report);
   Count(group.counters, type, ending.recipients);
   EndRecord(group, key, delivery);
 }
 
 void FinishEndings(Engine& engine, std::vector<Ending>& endings, v1::Event::Type type, bool committed) {
+  for (const Ending& ending : endings) {
+    if (committed && !ending.kept && ending.report != nullptr) ending.report->Committed();
+  }
   metrics::Counter& counter = type == v1::Event::TYPE_EXPIRED ? engine.metrics.expired : engine.metrics.cancelled;
   absl::MutexLock lock(&engine.mu);
   for (Ending& ending : endings) {
+    if (committed && ending.later) {  // What is left of a storm: at once, in a commit of its own.
+      engine.LowerNextDue(ending.parked ? EndMicros(ending.entry) : ending.due);
+      if (ending.item != nullptr) engine.Erase(ending.item);
+      continue;
+    }
     if (committed && ending.kept && type == v1::Event::TYPE_EXPIRED) {
       log::Error("ending_unreadable", {{"domain", keys::DeliveryDomain(ending.delivery_key)}, {"again", true}});
       engine.PollAgain(ending.parked ? EndMicros(ending.entry) : ending.due);

@@ -59,7 +59,20 @@ Engine::Engine(Options given, Clock& clock, std::unique_ptr<Store> opened, stora
       housekeepers(options.stepped ? 0 : kHousekeepers),
       committer(
           *store, gate, metrics, counters, [this](std::uint64_t last) { feed.Committed(last); }, [this] { Dispatch(); },
-          options.stepped) {}
+          options.stepped) {
+  SetReports(options.reports);
+}
+
+ReportPolicy Engine::reports() const {
+  absl::MutexLock lock(&reports_mu);
+  return report_policy;
+}
+
+void Engine::SetReports(ReportPolicy policy) {
+  report_delay_micros = absl::ToInt64Microseconds(policy.delay_after);
+  absl::MutexLock lock(&reports_mu);
+  report_policy = std::move(policy);
+}
 
 void Engine::LowerNextDue(std::int64_t micros) {
   if (micros > next_due_micros.load()) return;

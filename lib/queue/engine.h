@@ -35,6 +35,7 @@
 #include "lib/queue/leases.h"
 #include "lib/queue/metrics.h"
 #include "lib/queue/options.h"
+#include "lib/queue/reports.h"
 #include "lib/queue/schedule.h"
 #include "lib/queue/store.h"
 #include "lib/queue/work_pool.h"
@@ -92,6 +93,13 @@ struct Engine {
   // Now and then, by the maintenance thread.
   void Poll();
 
+  ReportPolicy reports() const ABSL_LOCKS_EXCLUDED(reports_mu);
+  void SetReports(ReportPolicy policy) ABSL_LOCKS_EXCLUDED(reports_mu);
+
+  // The body of a delivery, as a worker has it, or read; null: there is none. May take long.
+  absl::StatusOr<std::shared_ptr<const std::string>> BodyOf(const Item& item, std::uint64_t part)
+      ABSL_LOCKS_EXCLUDED(mu);
+
   const Options options;
   Clock& clock;
   const std::unique_ptr<Store> store;
@@ -103,7 +111,11 @@ struct Engine {
   std::atomic<std::uint64_t> taken_bytes{0};  // Bodies handed in since the start.
   std::atomic<std::uint64_t> body_parts;
   std::atomic<std::int64_t> last_block_micros{0};
+  std::atomic<std::int64_t> report_delay_micros{0};
   std::atomic<bool> stopping{false};  // What walks over the store is to end.
+
+  mutable absl::Mutex reports_mu;
+  ReportPolicy report_policy ABSL_GUARDED_BY(reports_mu);
 
   absl::Mutex mu;
   Schedule schedule ABSL_GUARDED_BY(mu);
@@ -135,8 +147,6 @@ struct Engine {
   void ReadForLease(const ItemPtr& item, std::uint64_t lease) ABSL_LOCKS_EXCLUDED(mu);
   void Fill() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   bool HoldBody(Item& item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  absl::StatusOr<std::shared_ptr<const std::string>> BodyOf(const Item& item, std::uint64_t part)
-      ABSL_LOCKS_EXCLUDED(mu);
 };
 
 // ----- What operations write; on the committer's thread. -----
@@ -176,9 +186,12 @@ struct Ending {
   bool leased = false;  // By a purge: a worker has it until the end is on disk.
   int recipients = 0;   // Set by EndDelivery.
   bool kept = false;    // By EndDelivery: its record cannot be read now, so nothing of it was changed.
+  bool later = false;  // By EndDelivery: nothing was changed, for this commit holds enough reports to senders.
+  std::unique_ptr<storage::v1::Envelope> envelope;  // By EndDelivery: what `report` refers to.
+  std::unique_ptr<Reporter> report;                 // By EndDelivery, to the sender.
 };
 Ending EndingOf(ItemPtr item);
-void EndDelivery(Group& group, Ending& ending, v1::Event::Type type, std::int64_t now_micros);
+void EndDelivery(Engine& engine, Group& group, Ending& ending, v1::Event::Type type, std::int64_t now_micros);
 // After the commit, or after its failure.
 void FinishEndings(Engine& engine, std::vector<Ending>& endings, v1::Event::Type type, bool committed);
 

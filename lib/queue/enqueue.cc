@@ -145,11 +145,14 @@ EnqueueOperation::Part EnqueueOperation::MakePart(internal::v1::Destination dest
   delivery->set_destinations(destinations);
   delivery->set_deliver_by(deliver_by_);
   v1::Event event = MakeEvent(v1::Event::TYPE_ACCEPTED, envelope_, destination.domain(), now_);
-  for (std::string& address : *destination.mutable_recipients()) {
-    event.add_recipients(address);
+  for (int i = 0; i < destination.recipients_size(); ++i) {
+    event.add_recipients(destination.recipients(i));
     storage::v1::Recipient& recipient = *delivery->add_recipients();
-    recipient.set_address(std::move(address));
+    recipient.set_address(std::move(*destination.mutable_recipients(i)));
     recipient.set_state(v1::RECIPIENT_STATE_QUEUED);
+    if (i >= destination.options_size()) continue;
+    recipient.set_notify(destination.options(i).notify());
+    recipient.set_original_recipient(std::move(*destination.mutable_options(i)->mutable_original_recipient()));
   }
   part.record = delivery->SerializeAsString();
   part.event = event.SerializeAsString();
@@ -380,6 +383,9 @@ absl::Status ValidateEnqueue(const internal::v1::EnqueueRequest& request) {
     }
     if (!domains.insert(domain).second) return absl::InvalidArgumentError("destinations: a domain stands there twice");
     if (destination.recipients().empty()) return absl::InvalidArgumentError("destinations.recipients");
+    if (!destination.options().empty() && destination.options_size() != destination.recipients_size()) {
+      return absl::InvalidArgumentError("destinations.options");
+    }
   }
   return absl::OkStatus();
 }

@@ -37,6 +37,7 @@ v1::Event MakeEvent(v1::Event::Type type, const storage::v1::Envelope& envelope,
   event.set_stream(envelope.stream());
   *event.mutable_tags() = envelope.tags();
   *event.mutable_metadata() = envelope.metadata();
+  if (const auto of = MessageId::FromBytes(envelope.report_of())) event.set_report_of(of->text());
   return event;
 }
 

@@ -275,7 +275,9 @@ void LocalShard::Stop(absl::Duration patience) {
   stopped_ = true;
 }
 
-void LocalShard::Reconfigure(std::optional<absl::Duration> lifetime, std::optional<std::uint32_t> domain_concurrency) {
+void LocalShard::Reconfigure(std::optional<absl::Duration> lifetime, std::optional<std::uint32_t> domain_concurrency,
+                             std::optional<ReportPolicy> reports) {
+  if (reports.has_value()) engine_->SetReports(*std::move(reports));
   if (lifetime.has_value()) engine_->lifetime_micros = absl::ToInt64Microseconds(*lifetime);
   if (domain_concurrency.has_value()) {
     absl::MutexLock lock(&engine_->mu);

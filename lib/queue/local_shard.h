@@ -54,7 +54,8 @@ class LocalShard : public Shard {
   void Stop(absl::Duration patience = absl::ZeroDuration());
 
   // What may change while it runs. The lifetime holds for mail that comes from now on.
-  void Reconfigure(std::optional<absl::Duration> lifetime, std::optional<std::uint32_t> domain_concurrency);
+  void Reconfigure(std::optional<absl::Duration> lifetime, std::optional<std::uint32_t> domain_concurrency,
+                   std::optional<ReportPolicy> reports = std::nullopt);
 
   absl::string_view name() const override;
   void Enqueue(internal::v1::EnqueueRequest request, Done<internal::v1::EnqueueResponse> done) override;

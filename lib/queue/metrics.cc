@@ -18,6 +18,21 @@ std::array<metrics::Gauge*, kPriorityClasses> ByPriority(const std::string& name
   return gauges;
 }
 
+template <std::size_t kCount>
+std::array<metrics::Counter*, kCount> ByLabel(const std::string& name, const std::string& help,
+                                              const std::string& shard, const std::string& label,
+                                              const std::array<const char*, kCount>& values) {
+  std::array<metrics::Counter*, kCount> counters;
+  for (std::size_t i = 0; i < kCount; ++i) {
+    counters[i] = &DeclareCounter(name, help, {{"shard", shard}, {label, values[i]}});
+  }
+  return counters;
+}
+
+// In the order of ReportKind and of ReportDrop.
+constexpr std::array<const char*, kReportKinds> kReportKindNames = {"failed", "delayed", "delivered"};
+constexpr std::array<const char*, kReportDrops> kReportDropNames = {"null_sender", "untrusted", "undeliverable"};
+
 constexpr char kDeliveries[] = "hikyaku_queue_deliveries";
 constexpr char kDeliveriesHelp[] =
     "Deliveries (a message for one domain) by state. Ready and leased ones by priority; priority=\"all\" for the ones "
@@ -70,6 +85,13 @@ Metrics::Metrics(const std::string& shard)
       free_disk(DeclareGauge("hikyaku_queue_free_disk_bytes", "Free room on the file system of the queue.",
                              {{"shard", shard}})),
       domains(DeclareGauge("hikyaku_queue_domains", "Destination domains with mail waiting.", {{"shard", shard}})),
+      reports(ByLabel("hikyaku_dsn_total", "Reports to senders (delivery status notifications) that were queued.",
+                      shard, "kind", kReportKindNames)),
+      reports_dropped(
+          ByLabel("hikyaku_dsn_dropped_total",
+                  "Recipients whose failure was reported to nobody: the mail had no sender (null_sender), it "
+                  "came from an untrusted one, or it was a report itself (undeliverable).",
+                  shard, "reason", kReportDropNames)),
       ready(ByPriority(kDeliveries, kDeliveriesHelp, {{"shard", shard}, {"state", "ready"}})),
       leased(ByPriority(kDeliveries, kDeliveriesHelp, {{"shard", shard}, {"state", "leased"}})),
       oldest_age(ByPriority("hikyaku_queue_oldest_age_seconds",

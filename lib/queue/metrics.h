@@ -16,6 +16,16 @@ namespace hikyaku::queue {
 inline constexpr int kPriorityClasses = 3;
 inline constexpr std::array<const char*, kPriorityClasses> kPriorityNames = {"high", "normal", "bulk"};
 
+// Of a report to a sender: what it tells, and why there is none of a failure.
+enum class ReportKind { kFailed, kDelayed, kDelivered };
+inline constexpr int kReportKinds = 3;
+enum class ReportDrop {
+  kNullSender,     // The mail had none.
+  kUntrusted,      // Who sent it was not known: the report would hit a stranger.
+  kUndeliverable,  // It was a report itself.
+};
+inline constexpr int kReportDrops = 3;
+
 struct Metrics {
   explicit Metrics(const std::string& shard);
 
@@ -39,6 +49,8 @@ struct Metrics {
   metrics::Gauge& gate_closed;
   metrics::Gauge& free_disk;
   metrics::Gauge& domains;
+  std::array<metrics::Counter*, kReportKinds> reports;
+  std::array<metrics::Counter*, kReportDrops> reports_dropped;
   std::array<metrics::Gauge*, kPriorityClasses> ready;
   std::array<metrics::Gauge*, kPriorityClasses> leased;
   std::array<metrics::Gauge*, kPriorityClasses> oldest_age;

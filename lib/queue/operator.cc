@@ -127,7 +127,7 @@ class PurgeOperation : public Operation {
       Take(cursor->key(), cursor->value());
     }
     if (cursor->Valid()) next_ = std::string(cursor->key());
-    for (Ending& ending : endings_) EndDelivery(group, ending, v1::Event::TYPE_CANCELLED, now);
+    for (Ending& ending : endings_) EndDelivery(engine_, group, ending, v1::Event::TYPE_CANCELLED, now);
   }
 
   void Finish(const absl::Status& status) override {
@@ -165,7 +165,7 @@ class PurgeOperation : public Operation {
     if (it == engine_.items.end()) {
       const bool parked = entry.parked_micros() != 0;
       const std::int64_t due = parked ? entry.parked_micros() : parts->micros;
-      endings_.push_back({std::string(parts->delivery_key), std::move(entry), due, parked, nullptr, 0});
+      endings_.push_back({std::string(parts->delivery_key), std::move(entry), due, parked});
       return;
     }
     const ItemPtr item = *it;

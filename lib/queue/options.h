@@ -19,6 +19,14 @@ namespace hikyaku::queue {
 // A message may wait so long for its first attempt (not_before).
 inline constexpr std::int64_t kLongestScheduleMicros = std::int64_t{30} * 24 * 3600 * 1'000'000;
 
+// Reports to senders (lib/queue/reports.h); the configuration's section `reports`.
+struct ReportPolicy {
+  std::string hostname = "localhost";
+  std::string from = "MAILER-DAEMON@localhost";
+  absl::Duration delay_after = absl::Hours(4);  // 0: delays are not told.
+  std::uint64_t headers_only_over = 50 << 10;
+};
+
 // The defaults are those of the configuration's `queue` section (proto/hikyaku/v1/config.proto).
 struct Options {
   std::string data_dir;     // The store is in its folder `queue`. Both are made if missing.
@@ -40,6 +48,7 @@ struct Options {
   std::uint64_t block_cache = std::uint64_t{64} << 20;
   std::uint64_t memory_limit = 0;                          // Of the process; more closes the gate. 0: none.
   std::uint64_t pending_bytes = std::uint64_t{256} << 20;  // Bodies that wait for their commit.
+  ReportPolicy reports;
 
   // Doors for tests; empty: the real ones.
   std::function<absl::StatusOr<DiskSpace>()> measure_disk;

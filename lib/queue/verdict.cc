@@ -45,13 +45,16 @@ class VerdictOperation : public Operation {
   VerdictOperation(Engine& engine, ItemPtr item, internal::v1::Verdict verdict);
 
   bool must_happen() const override { return true; }
+  std::size_t bytes() const override { return 512 + reporter_.bytes(); }
   void Apply(Group& group) override;
   void Finish(const absl::Status& status) override;
 
  private:
   std::int64_t NextDue(const internal::v1::Verdict& verdict) const;
   void Judge(const storage::v1::Recipient& recipient, v1::Outcome outcome);
-  void AddEvent(v1::Event::Type type, const std::string& address, const v1::Outcome& outcome);
+  void AddEvent(v1::Event::Type type, const std::string& address, const v1::Outcome& outcome,
+                const std::string& report);
+  void MakeReports();
   void CountMetrics() const;
   // A purge was on disk before this verdict. Read with the mutex, or on the committer's thread, which alone changes what
   // is being reported.
@@ -67,17 +70,22 @@ class VerdictOperation : public Operation {
   std::string record_;  // Empty: the delivery is done.
   std::string entry_;
   Tally tally_;
+  Reporter reporter_;
   bool reached_ = false;  // Somebody spoke to us.
 };
 
 VerdictOperation::VerdictOperation(Engine& engine, ItemPtr item, internal::v1::Verdict verdict)
-    : engine_(engine), item_(std::move(item)), now_(engine.NowMicros()) {
+    : engine_(engine),
+      item_(std::move(item)),
+      now_(engine.NowMicros()),
+      reporter_(engine, item_->delivery->envelope(), item_->delivery->domain(), item_->delivery->attempts() + 1, now_) {
   const storage::v1::Delivery& before = *item_->delivery;
   rest_.set_attempts(before.attempts() + 1);
   next_due_ = NextDue(verdict);
   for (int i = 0; i < before.recipients_size(); ++i) {
     Judge(before.recipients(i), i < verdict.outcomes_size() ? std::move(*verdict.mutable_outcomes(i)) : NoOutcome());
   }
+  MakeReports();
   for (const v1::Event& event : events_) event_bytes_.push_back(event.SerializeAsString());
   events_ = {};  // Freed here, not on the committer's thread.
   if (rest_.recipients().empty()) return;
@@ -102,6 +110,17 @@ std::int64_t VerdictOperation::NextDue(const internal::v1::Verdict& verdict) con
   return std::min(next, item_->expire);
 }
 
+// Before the commit, because the body goes with its last delivery. The worker has it in memory, as a rule.
+void VerdictOperation::MakeReports() {
+  if (!reporter_.wanted()) return;
+  std::shared_ptr<const std::string> body = item_->body;
+  if (body == nullptr) {
+    auto read = engine_.BodyOf(*item_, item_->delivery->body_part());
+    if (read.ok()) body = *std::move(read);
+  }
+  reporter_.Make(body.get());
+}
+
 // What the outcome means for one recipient. The kind was decided in lib/delivery; here it meets the lifetime.
 void VerdictOperation::Judge(const storage::v1::Recipient& recipient, v1::Outcome outcome) {
   if (!outcome.has_time()) SetTime(*outcome.mutable_time(), now_);
@@ -110,10 +129,12 @@ void VerdictOperation::Judge(const storage::v1::Recipient& recipient, v1::Outcom
   switch (outcome.kind()) {
     case v1::Outcome::KIND_DELIVERED:
       ++tally_.delivered;
-      return AddEvent(v1::Event::TYPE_DELIVERED, recipient.address(), outcome);
+      return AddEvent(v1::Event::TYPE_DELIVERED, recipient.address(), outcome,
+                      reporter_.NoteDelivered(recipient, outcome));
     case v1::Outcome::KIND_PERMANENT:
       ++tally_.bounced;
-      return AddEvent(v1::Event::TYPE_BOUNCED, recipient.address(), outcome);
+      return AddEvent(v1::Event::TYPE_BOUNCED, recipient.address(), outcome,
+                      reporter_.NoteFailed(recipient, outcome, absl::FromUnixMicros(now_)));
     default: break;
   }
   if (now_ >= item_->expire) {
@@ -122,25 +143,33 @@ void VerdictOperation::Judge(const storage::v1::Recipient& recipient, v1::Outcom
     outcome.set_bounce_class("MessageExpired");
     outcome.set_text(
         absl::StrCat("expired after ", rest_.attempts(), " attempts; the last error was: ", CutText(outcome.text())));
-    return AddEvent(v1::Event::TYPE_EXPIRED, recipient.address(), outcome);
+    return AddEvent(v1::Event::TYPE_EXPIRED, recipient.address(), outcome,
+                    reporter_.NoteFailed(recipient, outcome, absl::FromUnixMicros(now_)));
   }
   ++tally_.deferred;
-  AddEvent(v1::Event::TYPE_DEFERRED, recipient.address(), outcome);
+  const std::string report = reporter_.NoteDelayed(recipient, outcome);
+  AddEvent(v1::Event::TYPE_DEFERRED, recipient.address(), outcome, report);
   storage::v1::Recipient& left = *rest_.add_recipients();
   left.set_address(recipient.address());
+  left.set_notify(recipient.notify());
+  left.set_original_recipient(recipient.original_recipient());
+  left.set_delay_reported(recipient.delay_reported() || !report.empty());
   left.set_state(v1::RECIPIENT_STATE_DEFERRED);
   *left.mutable_last_outcome() = std::move(outcome);
 }
 
 // Recipients with the same fate share an event.
-void VerdictOperation::AddEvent(v1::Event::Type type, const std::string& address, const v1::Outcome& outcome) {
+void VerdictOperation::AddEvent(v1::Event::Type type, const std::string& address, const v1::Outcome& outcome,
+                                const std::string& report) {
   for (v1::Event& event : events_) {
-    if (event.type() == type && Same(event.outcome(), outcome)) return event.add_recipients(address);
+    const bool same = event.type() == type && Same(event.outcome(), outcome) && event.report_id() == report;
+    if (same) return event.add_recipients(address);
   }
   v1::Event event = MakeEvent(type, item_->delivery->envelope(), item_->delivery->domain(), now_);
   event.add_recipients(address);
   event.set_attempts(rest_.attempts());
   *event.mutable_outcome() = outcome;
+  event.set_report_id(report);
   if (type == v1::Event::TYPE_DEFERRED) SetTime(*event.mutable_next_attempt_time(), next_due_);
   events_.push_back(std::move(event));
 }
@@ -154,6 +183,7 @@ void VerdictOperation::Apply(Group& group) {
   counters.set_delivered(counters.delivered() + tally_.delivered);
   counters.set_bounced(counters.bounced() + tally_.bounced);
   counters.set_expired(counters.expired() + tally_.expired);
+  reporter_.Put(group);
   if (!record_.empty()) {
     group.batch.Put(Family::kDelivery, item_->key, record_);
     group.batch.Put(Family::kDue, keys::Due(next_due_, item_->key), entry_);
@@ -166,6 +196,7 @@ void VerdictOperation::Finish(const absl::Status& status) {
   if (status.ok() && Over()) return engine_.metrics.late_verdicts.Increment();
   if (status.ok() && !record_.empty()) engine_.LowerNextDue(next_due_);
   if (status.ok()) CountMetrics();
+  if (status.ok()) reporter_.Committed();
   absl::MutexLock lock(&engine_.mu);
   if (Over()) return;
   Stream* stream = item_->stream;

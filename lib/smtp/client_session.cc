@@ -40,6 +40,10 @@ bool IsSafePath(absl::string_view path) {
 
 bool IsPositive(const std::optional<Reply>& reply) { return reply && reply->Positive(); }
 
+bool IsSafeParameters(absl::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c <= 0x7e; });
+}
+
 }  // namespace
 
 absl::string_view StepName(Step step) {
@@ -209,6 +213,7 @@ void ClientSession::ReadExtensions(absl::string_view text) {
     // Old servers and old clients write an equals sign.
     if (keyword == "AUTH" || absl::StartsWith(keyword, "AUTH="))
       absl::StrAppend(&e.auth, absl::ClippedSubstr(line, 5), " ");
+    e.dsn |= keyword == "DSN";
     if (keyword == "SIZE") {
       e.size_offered = true;
       if (!absl::SimpleAtoi(words.second, &e.size)) e.size = 0;
@@ -226,7 +231,10 @@ ClientSession::Want ClientSession::Begin(const Outgoing& mail) {
   result_.rcpt.resize(mail_.recipients.size());
   if (protocol_ == Protocol::kLmtp) result_.rcpt_final.resize(mail_.recipients.size());
   step_ = Step::kMail;
-  if (!IsSafePath(mail_.sender) || !std::all_of(mail_.recipients.begin(), mail_.recipients.end(), IsSafePath)) {
+  const bool safe = IsSafePath(mail_.sender) && IsSafeParameters(mail_.mail_dsn) &&
+                    std::all_of(mail_.recipients.begin(), mail_.recipients.end(), IsSafePath) &&
+                    std::all_of(mail_.rcpt_dsn.begin(), mail_.rcpt_dsn.end(), IsSafeParameters);
+  if (!safe) {
     result_.failed_at = step_;
     result_.broke = "an address that cannot be sent";
     return Want::kIdle;
@@ -280,11 +288,16 @@ void ClientSession::AppendMail(std::string* out) const {
   if (extensions_.size_offered) absl::StrAppend(out, " SIZE=", body_.raw_size());
   if (mail_.needs_8bit && extensions_.eight_bit_mime) absl::StrAppend(out, " BODY=8BITMIME");
   if (mail_.needs_smtputf8 && extensions_.smtputf8) absl::StrAppend(out, " SMTPUTF8");
+  if (extensions_.dsn && !mail_.mail_dsn.empty()) absl::StrAppend(out, " ", mail_.mail_dsn);
   absl::StrAppend(out, "\r\n");
 }
 
 void ClientSession::AppendRcpt(std::string* out) {
-  absl::StrAppend(out, "RCPT TO:<", mail_.recipients[rcpt_sent_++], ">\r\n");
+  absl::StrAppend(out, "RCPT TO:<", mail_.recipients[rcpt_sent_], ">");
+  const bool told = extensions_.dsn && rcpt_sent_ < mail_.rcpt_dsn.size() && !mail_.rcpt_dsn[rcpt_sent_].empty();
+  if (told) absl::StrAppend(out, " ", mail_.rcpt_dsn[rcpt_sent_]);
+  absl::StrAppend(out, "\r\n");
+  ++rcpt_sent_;
   awaited_.push_back(Awaits::kRcpt);
 }
 

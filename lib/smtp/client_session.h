@@ -4,7 +4,8 @@
 // LMTP is the same dialogue but for its greeting, and for one last reply to each recipient that was accepted.
 //
 // Source:     RFC 5321 (dialogue), RFC 2033 (LMTP), RFC 2920 (PIPELINING), RFC 3030 (CHUNKING), RFC 1870 (SIZE),
-//             RFC 6152 (8BITMIME), RFC 6531 (SMTPUTF8), RFC 3207 (STARTTLS), RFC 4954 (AUTH).
+//             RFC 6152 (8BITMIME), RFC 6531 (SMTPUTF8), RFC 3207 (STARTTLS), RFC 4954 (AUTH),
+//             RFC 3461 (DSN).
 // Non-goals:  judging mail: it reports the replies and where the dialogue stood, lib/delivery/verdict judges. Time: the
 //             caller waits at most ClientTimeouts::For(step()) for each whole reply, and for each write.
 // Threading:  one owner, the coroutine of the connection.
@@ -51,6 +52,7 @@ struct Extensions {
   bool smtputf8 = false;
   bool enhanced_codes = false;
   bool starttls = false;
+  bool dsn = false;
   std::string auth;  // The mechanisms of AUTH, with spaces between them.
   bool size_offered = false;
   std::uint64_t size = 0;  // The largest message that the peer takes; 0: no limit named.
@@ -72,6 +74,11 @@ struct Outgoing {
   absl::string_view body;
   bool needs_8bit = false;      // MAIL says BODY=8BITMIME if the peer offers it; the caller judges when it does not.
   bool needs_smtputf8 = false;  // MAIL says SMTPUTF8 if the peer offers it.
+
+  // Said if the peer offers DSN, else left out: "RET=HDRS ENVID=…", and "NOTIFY=… ORCPT=…" for each of `recipients` (or
+  // for none: empty). Printable ASCII, a blank between parameters.
+  std::string mail_dsn;
+  std::vector<std::string> rcpt_dsn;
 };
 
 enum class Protocol { kSmtp, kLmtp };

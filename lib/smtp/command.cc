@@ -1,6 +1,7 @@
 #include "lib/smtp/command.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -15,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "lib/address/address.h"
+#include "lib/dsn/options.h"
 #include "lib/smtp/reply.h"
 
 namespace hikyaku::smtp {
@@ -94,23 +96,60 @@ std::optional<Reply> TakeSmtpUtf8(const Parameter& parameter, MailCommand* mail)
   return std::nullopt;
 }
 
-constexpr struct {
-  absl::string_view name;
-  std::optional<Reply> (*take)(const Parameter&, MailCommand*);
-} kMailParameters[] = {{"SIZE", TakeSize}, {"BODY", TakeBody}, {"SMTPUTF8", TakeSmtpUtf8}};
+std::optional<Reply> TakeReturned(const Parameter& parameter, MailCommand* mail) {
+  const std::optional<dsn::Returned> returned = dsn::ParseReturned(parameter.value);
+  if (!returned.has_value()) return BadParameter("RET");
+  mail->returned = *returned;
+  return std::nullopt;
+}
 
-std::optional<Reply> TakeMailParameters(absl::string_view text, MailCommand* mail) {
+std::optional<Reply> TakeEnvelopeId(const Parameter& parameter, MailCommand* mail) {
+  if (!dsn::IsEnvelopeId(parameter.value)) return BadParameter("ENVID");
+  mail->envelope_id = std::string(parameter.value);
+  return std::nullopt;
+}
+
+std::optional<Reply> TakeNotify(const Parameter& parameter, RcptCommand* rcpt) {
+  const std::optional<std::uint32_t> notify = dsn::ParseNotify(parameter.value);
+  if (!notify.has_value()) return BadParameter("NOTIFY");
+  rcpt->notify = *notify;
+  return std::nullopt;
+}
+
+// Whether SMTPUTF8 was said decides ParseRcpt, with the whole line.
+std::optional<Reply> TakeOriginalRecipient(const Parameter& parameter, RcptCommand* rcpt) {
+  std::optional<std::string> kept = dsn::ParseOriginalRecipient(parameter.value, /*utf8=*/true);
+  if (!kept.has_value()) return BadParameter("ORCPT");
+  rcpt->original_recipient = *std::move(kept);
+  return std::nullopt;
+}
+
+template <typename Into>
+struct KnownParameter {
+  absl::string_view name;
+  std::optional<Reply> (*take)(const Parameter&, Into*);
+};
+constexpr KnownParameter<MailCommand> kMailParameters[] = {{"SIZE", TakeSize},
+                                                           {"BODY", TakeBody},
+                                                           {"SMTPUTF8", TakeSmtpUtf8},
+                                                           {"RET", TakeReturned},
+                                                           {"ENVID", TakeEnvelopeId}};
+constexpr KnownParameter<RcptCommand> kRcptParameters[] = {{"NOTIFY", TakeNotify}, {"ORCPT", TakeOriginalRecipient}};
+
+template <typename Into, std::size_t kCount>
+std::optional<Reply> TakeParameters(absl::string_view text, const KnownParameter<Into> (&all)[kCount],
+                                    absl::string_view verb, Into* into) {
   unsigned seen = 0;
   for (absl::string_view word = TakeWord(&text); !word.empty(); word = TakeWord(&text)) {
     const Parameter parameter = SplitParameter(word);
-    const auto* known = std::find_if(std::begin(kMailParameters), std::end(kMailParameters), [&](const auto& entry) {
+    const auto* known = std::find_if(std::begin(all), std::end(all), [&](const auto& entry) {
       return absl::EqualsIgnoreCase(parameter.name, entry.name);
     });
-    if (known == std::end(kMailParameters)) return Reply{555, "5.5.4", "Unknown parameter of MAIL"};
-    const unsigned bit = 1u << (known - std::begin(kMailParameters));
+    if (known == std::end(all)) return Reply{555, "5.5.4", absl::StrCat("Unknown parameter of ", verb)};
+    const unsigned bit = 1u << (known - std::begin(all));
     if (seen & bit) return BadParameter(absl::StrCat(known->name, " twice"));
     seen |= bit;
-    if (auto refusal = known->take(parameter, mail)) return refusal;
+    if (auto refusal = known->take(parameter, into)) return refusal;
   }
   return std::nullopt;
 }
@@ -153,19 +192,22 @@ std::variant<MailCommand, Reply> ParseMail(absl::string_view args) {
   if (!path.ok()) return BadAddress("5.1.7", path.status());
   MailCommand mail;
   mail.sender = path->address;
-  if (auto refusal = TakeMailParameters(path->rest, &mail)) return *std::move(refusal);
+  if (auto refusal = TakeParameters(path->rest, kMailParameters, "MAIL", &mail)) return *std::move(refusal);
   if (!mail.smtputf8 && !IsAscii(Inner(args, path->rest))) return NeedsSmtpUtf8();
   return mail;
 }
 
 std::variant<RcptCommand, Reply> ParseRcpt(absl::string_view args, bool smtputf8) {
-  if (!TakeKeyword("TO:", &args)) return Reply{501, "5.5.4", "Syntax: RCPT TO:<address>"};
+  if (!TakeKeyword("TO:", &args)) return Reply{501, "5.5.4", "Syntax: RCPT TO:<address> [parameters]"};
   const absl::StatusOr<address::Path> path = address::ParsePath(args, {.allow_postmaster = true});
   if (!path.ok()) return BadAddress("5.1.3", path.status());
-  if (!Trim(path->rest).empty()) return Reply{555, "5.5.4", "RCPT takes no parameters here"};
-  const absl::string_view original = Inner(args, path->rest);
-  if (!smtputf8 && !IsAscii(original)) return NeedsSmtpUtf8();
-  return RcptCommand{path->address, path->bare_postmaster, std::string(original)};
+  RcptCommand rcpt;
+  rcpt.recipient = path->address;
+  rcpt.bare_postmaster = path->bare_postmaster;
+  rcpt.original = std::string(Inner(args, path->rest));
+  if (auto refusal = TakeParameters(path->rest, kRcptParameters, "RCPT", &rcpt)) return *std::move(refusal);
+  if (!smtputf8 && !IsAscii(args)) return NeedsSmtpUtf8();
+  return rcpt;
 }
 
 std::variant<BdatCommand, Reply> ParseBdat(absl::string_view args) {

@@ -1,6 +1,6 @@
 // One SMTP command line as a value.
 //
-// Source:     RFC 5321 §2.4 (case, blanks), §4.1.1 (commands), §4.1.2 (parameters); RFC 1870, 6152, 6531, 3030.
+// Source:     RFC 5321 §2.4 (case, blanks), §4.1.1 (commands), §4.1.2 (parameters); RFC 1870, 6152, 6531, 3030, 3461.
 // Non-goals:  whether a command is allowed now (server_session); the grammar of addresses (lib/address).
 // Threading:  pure functions.
 #ifndef HIKYAKU_LIB_SMTP_COMMAND_H_
@@ -12,6 +12,7 @@
 
 #include "absl/strings/string_view.h"
 #include "lib/address/address.h"
+#include "lib/dsn/options.h"
 #include "lib/smtp/reply.h"
 
 namespace hikyaku::smtp {
@@ -47,12 +48,16 @@ struct MailCommand {
   std::uint64_t size = 0;  // 0 when SIZE is absent.
   bool eight_bit = false;
   bool smtputf8 = false;
+  dsn::Returned returned = dsn::Returned::kUnspecified;  // RET.
+  std::string envelope_id;                               // ENVID as xtext; empty when absent.
 };
 
 struct RcptCommand {
   address::Address recipient;
   bool bare_postmaster = false;
-  std::string original;  // The path as written, without `<>`.
+  std::string original;            // The path as written, without `<>`.
+  std::uint32_t notify = 0;        // NOTIFY (lib/dsn/options.h); 0 when absent.
+  std::string original_recipient;  // ORCPT as dsn::ParseOriginalRecipient keeps it; empty when absent.
 };
 
 struct BdatCommand {

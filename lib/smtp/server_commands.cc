@@ -51,7 +51,7 @@ Reply ServerSession::Hello(absl::string_view name, bool esmtp) {
   if (!esmtp) return {250, "", options_.hostname};
   return {250, "",
           absl::StrCat(options_.hostname, "\nPIPELINING\nSIZE ", options_.max_size,
-                       "\n8BITMIME\nSMTPUTF8\nCHUNKING\nENHANCEDSTATUSCODES")};
+                       "\n8BITMIME\nSMTPUTF8\nCHUNKING\nDSN\nENHANCEDSTATUSCODES")};
 }
 
 Reply ServerSession::Mail(const Command& command) {
@@ -63,6 +63,8 @@ Reply ServerSession::Mail(const Command& command) {
   transaction_.eight_bit = mail.eight_bit;
   transaction_.smtputf8 = mail.smtputf8;
   transaction_.declared_size = mail.size;
+  transaction_.returned = mail.returned;
+  transaction_.envelope_id = std::move(mail.envelope_id);
   if (std::optional<Reply> refusal = policy_->CheckMail(transaction_)) {
     ResetTransaction();
     return *std::move(refusal);
@@ -80,7 +82,8 @@ Reply ServerSession::Rcpt(const Command& command) {
   if (rcpt.bare_postmaster) return {550, "5.1.1", "There are no local mailboxes here"};
   if (transaction_.recipients.size() >= options_.max_recipients) return {452, "4.5.3", "Too many recipients"};
   if (std::optional<Reply> refusal = policy_->CheckRcpt(transaction_, rcpt.recipient)) return *std::move(refusal);
-  transaction_.recipients.push_back({std::move(rcpt.recipient), std::move(rcpt.original)});
+  transaction_.recipients.push_back(
+      {std::move(rcpt.recipient), std::move(rcpt.original), rcpt.notify, std::move(rcpt.original_recipient)});
   return {250, "2.1.5", "Recipient OK"};
 }
 

@@ -2,7 +2,8 @@
 // reads no socket and knows no time; the connection coroutine in services/submission does.
 //
 // Source:     RFC 5321 (dialogue), RFC 2920 (PIPELINING), RFC 1870 (SIZE), RFC 6152 (8BITMIME), RFC 6531 (SMTPUTF8),
-//             RFC 3030 (CHUNKING, not BINARYMIME), RFC 2034 (ENHANCEDSTATUSCODES).
+//             RFC 3030 (CHUNKING, not BINARYMIME), RFC 2034 (ENHANCEDSTATUSCODES),
+//             RFC 3461 (DSN).
 // Non-goals:  the content of a message beyond its line ends (lib/submission); AUTH and STARTTLS (refused for now).
 // Threading:  one owner, the coroutine of the connection.
 //
@@ -43,7 +44,9 @@ struct ServerOptions {
 
 struct Recipient {
   address::Address address;
-  std::string original;  // The path as the client wrote it, without `<>`.
+  std::string original;            // The path as the client wrote it, without `<>`.
+  std::uint32_t notify = 0;        // As in RcptCommand.
+  std::string original_recipient;  // As in RcptCommand.
 };
 
 // A mail as the client gave it. Complete at kDeliver, with `data` as CRLF lines without dot-stuffing; before that the
@@ -56,7 +59,9 @@ struct Transaction {
   bool eight_bit = false;           // BODY=8BITMIME was declared.
   bool smtputf8 = false;            // SMTPUTF8 was declared.
   std::uint64_t declared_size = 0;  // SIZE=; 0 when it was not given.
-  std::string data;                 // Move it out at kDeliver.
+  dsn::Returned returned = dsn::Returned::kUnspecified;
+  std::string envelope_id;  // As in MailCommand.
+  std::string data;         // Move it out at kDeliver.
 };
 
 // What the site has to say about a transaction. Each function gives a refusal (4xx or 5xx; its text goes to the

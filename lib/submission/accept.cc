@@ -64,8 +64,9 @@ class ShardAcceptor::Operation : public std::enable_shared_from_this<Operation> 
         keyed_(std::move(keyed)),
         done_(std::move(done)),
         avoid_(cluster_.shards().size(), false) {
-    for (const address::Address& recipient : mail_.recipients) {
-      domains_[recipient.domain].push_back(recipient.ToString());
+    for (std::size_t i = 0; i < mail_.recipients.size(); ++i) {
+      const address::Address& recipient = mail_.recipients[i];
+      domains_[recipient.domain].push_back({recipient.ToString(), mail_.wishes.empty() ? nullptr : &mail_.wishes[i]});
     }
   }
 
@@ -88,6 +89,10 @@ class ShardAcceptor::Operation : public std::enable_shared_from_this<Operation> 
 
  private:
   using Domains = std::vector<std::string>;
+  struct Addressee {
+    std::string address;
+    const RecipientWish* wish;  // In mail_; null: none.
+  };
   struct Part {
     std::size_t shard;
     Domains domains;
@@ -293,8 +298,12 @@ class ShardAcceptor::Operation : public std::enable_shared_from_this<Operation> 
     for (const std::string& domain : domains) {
       internal::v1::Destination& destination = *request.add_destinations();
       destination.set_domain(domain);
-      for (const std::string& recipient : domains_.at(domain)) {
-        destination.add_recipients(recipient);
+      for (const Addressee& addressee : domains_.at(domain)) {
+        destination.add_recipients(addressee.address);
+        if (addressee.wish == nullptr) continue;
+        internal::v1::RecipientOptions& options = *destination.add_options();
+        options.set_notify(addressee.wish->notify);
+        options.set_original_recipient(addressee.wish->original_recipient);
       }
     }
     request.set_maybe_repeat(repeat_);
@@ -322,6 +331,9 @@ class ShardAcceptor::Operation : public std::enable_shared_from_this<Operation> 
     envelope->set_smtputf8(mail_.message.smtputf8 || mail_.sender.NeedsSmtpUtf8());
     envelope->set_eight_bit(mail_.message.eight_bit);
     envelope->set_stream(mail_.stream);
+    envelope->set_sender_reports(mail_.reports.sender);
+    envelope->set_returned_content(static_cast<storage::v1::ReturnedContent>(mail_.reports.returned));
+    envelope->set_envelope_id(mail_.reports.envelope_id);
     for (const std::string& tag : mail_.tags) envelope->add_tags(tag);
     for (const auto& [key, value] : mail_.metadata) (*envelope->mutable_metadata())[key] = value;
   }
@@ -356,7 +368,7 @@ class ShardAcceptor::Operation : public std::enable_shared_from_this<Operation> 
   Mail mail_;
   std::optional<Keyed> keyed_;
   AcceptDone done_;
-  std::map<std::string, std::vector<std::string>> domains_;  // Still to be written: domain → recipients.
+  std::map<std::string, std::vector<Addressee>> domains_;  // Still to be written: domain → recipients.
   std::size_t home_ = 0;
   bool claimed_ = false;
   bool repeat_ = false;         // The id is an earlier try's.

@@ -27,6 +27,7 @@
 #ifndef HIKYAKU_LIB_SUBMISSION_ACCEPT_H_
 #define HIKYAKU_LIB_SUBMISSION_ACCEPT_H_
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -36,15 +37,30 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "hikyaku/storage/v1/records.pb.h"
 #include "hikyaku/v1/mail.pb.h"
 #include "lib/address/address.h"
 #include "lib/base/clock.h"
 #include "lib/base/message_id.h"
+#include "lib/dsn/options.h"
 #include "lib/submission/assemble.h"
 #include "lib/submission/cluster.h"
 #include "lib/submission/commit_delay.h"
 
 namespace hikyaku::submission {
+
+// What the sender is to be told by mail (RFC 3461).
+struct ReportWishes {
+  storage::v1::SenderReports sender = storage::v1::SENDER_REPORTS_NOT_ASKED;
+  dsn::Returned returned = dsn::Returned::kUnspecified;
+  std::string envelope_id;  // As xtext; empty: none.
+};
+
+// The same for one recipient, as lib/dsn/options.h keeps it.
+struct RecipientWish {
+  std::uint32_t notify = 0;
+  std::string original_recipient;
+};
 
 // A message that is ready to be queued.
 struct Mail {
@@ -53,8 +69,10 @@ struct Mail {
   std::string stream;
   std::vector<std::string> tags;
   std::vector<std::pair<std::string, std::string>> metadata;
-  address::Address sender;                         // empty(): the null reverse-path.
-  std::vector<address::Address> recipients;        // At least one, none twice.
+  address::Address sender;                   // empty(): the null reverse-path.
+  std::vector<address::Address> recipients;  // At least one, none twice.
+  ReportWishes reports;
+  std::vector<RecipientWish> wishes;               // One for each of `recipients`; or empty: none has any.
   absl::Time not_before = absl::InfinitePast();    // InfinitePast: now.
   absl::Time deliver_by = absl::InfiniteFuture();  // InfiniteFuture: when the queue's lifetime ends.
   v1::Priority priority = v1::PRIORITY_NORMAL;

@@ -11,6 +11,7 @@
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 #include "lib/base/status_macros.h"
 #include "lib/crypto/digest.h"
+#include "lib/dsn/options.h"
 #include "lib/mime/content_type.h"
 #include "lib/mime/text.h"
 #include "lib/submission/field_checker.h"
@@ -45,6 +46,7 @@ class Reader {
     }
     ReadSender();
     ReadLabels();
+    ReadReports();
     ReadIdempotencyKey();
     ReadTimes();
     if (!check_.ok()) return FieldFailure(absl::StatusCode::kInvalidArgument, check_.errors());
@@ -192,6 +194,24 @@ class Reader {
     }
   }
 
+  void ReadReports() {
+    if (!request_.has_dsn()) return;
+    const v1::DsnOptions& asked = request_.dsn();
+    if (request_.envelope_sender() == "<>")
+      check_.Refuse("dsn", "needs a sender: the null reverse-path gets no reports");
+    Submission::Reports& reports = result_.reports.emplace();
+    if (asked.notify_success()) reports.notify |= dsn::kSuccess;
+    if (asked.notify_failure()) reports.notify |= dsn::kFailure;
+    if (asked.notify_delay()) reports.notify |= dsn::kDelay;
+    if (asked.headers_only()) reports.returned = dsn::Returned::kHeaders;
+    if (asked.envelope_id().empty()) return;
+    const std::string& id = asked.envelope_id();
+    reports.envelope_id = dsn::EncodeXtext(id.substr(0, dsn::kMaxEnvelopeId + 1));
+    if (!dsn::IsEnvelopeId(reports.envelope_id)) {
+      check_.Refuse("dsn.envelope_id", "must be printable ASCII, at most 100 characters as xtext");
+    }
+  }
+
   void ReadLabels() {
     if (check_.Label("tenant", request_.tenant())) {
       result_.tenant = request_.tenant().empty() ? kDefaultTenant : request_.tenant();
@@ -263,7 +283,6 @@ class Reader {
     std::vector<FieldError> fields;
     const auto refuse = [&fields](const char* path) { fields.push_back({path, "is not built yet"}); };
     if (request_.require_tls()) refuse("require_tls");
-    if (request_.has_dsn() && request_.dsn().ByteSizeLong() > 0) refuse("dsn");
     if (request_.has_list_unsubscribe()) refuse("list_unsubscribe");
     return fields.empty() ? absl::OkStatus() : FieldFailure(absl::StatusCode::kUnimplemented, fields);
   }

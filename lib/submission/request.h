@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "hikyaku/v1/mail.pb.h"
 #include "lib/address/address.h"
+#include "lib/dsn/options.h"
 #include "lib/mime/builder.h"
 
 namespace hikyaku::submission {
@@ -50,6 +51,14 @@ struct Submission {
   absl::Time deliver_by = absl::InfiniteFuture();  // InfiniteFuture: the queue's lifetime. With a key it may be past.
   v1::Priority priority = v1::PRIORITY_NORMAL;
   bool dry_run = false;
+
+  // Of `dsn`; nothing: the sender gets events and no reports.
+  struct Reports {
+    std::uint32_t notify = 0;  // As lib/dsn/options.h has it: of every recipient.
+    dsn::Returned returned = dsn::Returned::kUnspecified;
+    std::string envelope_id;  // As xtext.
+  };
+  std::optional<Reports> reports;
 };
 
 // `request` must outlive the answer.

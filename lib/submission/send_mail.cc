@@ -45,6 +45,10 @@ Mail MakeMail(const Submission& submission, const MessageId& id, Assembled assem
   mail.metadata = submission.metadata;
   mail.sender = submission.sender;
   mail.recipients = DistinctRecipients(submission.recipients);
+  if (submission.reports.has_value()) {  // Who may call may be told: the API is for our own services.
+    mail.reports = {storage::v1::SENDER_REPORTS_WANTED, submission.reports->returned, submission.reports->envelope_id};
+    if (submission.reports->notify != 0) mail.wishes.assign(mail.recipients.size(), {submission.reports->notify, ""});
+  }
   mail.not_before = submission.not_before;
   mail.deliver_by = submission.deliver_by;
   mail.priority = submission.priority;

@@ -83,9 +83,8 @@ absl::StatusOr<Identity> MakeCertificate(const CertificateRequest& request, cons
   }
   Identity made;
   made.certificate = ToPem([&](BIO* out) { return PEM_write_bio_X509(out, certificate.get()); });
-  made.key = ToPem([&](BIO* out) {
-    return PEM_write_bio_PKCS8PrivateKey(out, key.get(), nullptr, nullptr, 0, nullptr, nullptr);
-  });
+  made.key = ToPem(
+      [&](BIO* out) { return PEM_write_bio_PKCS8PrivateKey(out, key.get(), nullptr, nullptr, 0, nullptr, nullptr); });
   return made;
 }
 

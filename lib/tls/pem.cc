@@ -31,7 +31,8 @@ absl::StatusOr<std::vector<bssl::UniquePtr<X509>>> ReadCertificates(absl::string
   for (;;) {
     bssl::UniquePtr<X509> one(PEM_read_bio_X509(in.get(), nullptr, NoPassword, nullptr));
     if (one == nullptr) break;
-    if (found.size() == most) return absl::InvalidArgumentError(absl::StrCat("holds more than ", most, " certificates"));
+    if (found.size() == most)
+      return absl::InvalidArgumentError(absl::StrCat("holds more than ", most, " certificates"));
     found.push_back(std::move(one));
   }
   // The last try ends with "no start line"; anything else is damage.

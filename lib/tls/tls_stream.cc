@@ -124,9 +124,7 @@ TlsStream::TlsStream(ssl_st* ssl, std::unique_ptr<net::Stream> under, PeerPolicy
       client_(std::move(client)),
       received_(kReadSize) {}
 
-TlsStream::~TlsStream() {
-  SSL_free(ssl_);
-}
+TlsStream::~TlsStream() { SSL_free(ssl_); }
 
 // Every read gets what is left of the limit: a peer that sends octet by octet gains no time.
 awaitable<absl::Status> TlsStream::Shake(absl::Duration limit) {
@@ -241,14 +239,14 @@ awaitable<void> TlsStream::SayEnd(absl::Duration limit) {
   static_cast<void>(said);  // Whoever has gone needs no word.
 }
 
-awaitable<Handshake> HandshakeAsClient(std::shared_ptr<const ClientContext> context,
-                                       std::unique_ptr<net::Stream> under, PeerPolicy policy, absl::Duration limit) {
+awaitable<Handshake> HandshakeAsClient(std::shared_ptr<const ClientContext> context, std::unique_ptr<net::Stream> under,
+                                       PeerPolicy policy, absl::Duration limit) {
   std::unique_ptr<TlsStream> stream = HandshakeAccess::Client(std::move(context), std::move(under), std::move(policy));
   co_return co_await HandshakeAccess::Run(std::move(stream), limit);
 }
 
-awaitable<Handshake> HandshakeAsServer(std::shared_ptr<const ServerContext> context,
-                                       std::unique_ptr<net::Stream> under, absl::Duration limit) {
+awaitable<Handshake> HandshakeAsServer(std::shared_ptr<const ServerContext> context, std::unique_ptr<net::Stream> under,
+                                       absl::Duration limit) {
   std::unique_ptr<TlsStream> stream = HandshakeAccess::Server(*context, std::move(under));
   co_return co_await HandshakeAccess::Run(std::move(stream), limit);
 }

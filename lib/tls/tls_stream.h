@@ -90,10 +90,10 @@ struct Handshake {
 //   kFailedPrecondition  The peer did not prove what `policy` asks for; `proof` says what. Another host may.
 //   kInvalidArgument     The peer speaks no TLS, or none that we do; an alert came.        Another host may.
 //   kUnavailable, kOutOfRange, kDeadlineExceeded, kCancelled                               As of Stream.
-awaitable<Handshake> HandshakeAsClient(std::shared_ptr<const ClientContext> context,
-                                       std::unique_ptr<net::Stream> under, PeerPolicy policy, absl::Duration limit);
-awaitable<Handshake> HandshakeAsServer(std::shared_ptr<const ServerContext> context,
-                                       std::unique_ptr<net::Stream> under, absl::Duration limit);
+awaitable<Handshake> HandshakeAsClient(std::shared_ptr<const ClientContext> context, std::unique_ptr<net::Stream> under,
+                                       PeerPolicy policy, absl::Duration limit);
+awaitable<Handshake> HandshakeAsServer(std::shared_ptr<const ServerContext> context, std::unique_ptr<net::Stream> under,
+                                       absl::Duration limit);
 
 }  // namespace hikyaku::tls
 

@@ -126,6 +126,10 @@ void AddMailFlags(CLI::App* app, MailFlags* mail) {
   app->add_option("--idempotency-key", mail->idempotency_key, "The same key makes no second message for 24 h");
   app->add_option("--priority", mail->priority, "high, normal or bulk")
       ->check(CLI::IsMember({"high", "normal", "bulk"}));
+  app->add_option("--notify", mail->notify, "What is mailed back to the sender: success, failure, delay, as a list")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"success", "failure", "delay"}))
+      ->allow_extra_args(false);
   app->add_option("--not-before", mail->not_before, "Deliver no sooner than this from now: 5m, 2h")
       ->check(IsDuration());
   app->add_flag("--dry-run", mail->dry_run, "Check everything, send nothing");

@@ -140,6 +140,11 @@ absl::StatusOr<v1::SendMailRequest> MakeRequest(const MailFlags& flags, absl::Ti
   request.set_stream(flags.stream);
   for (const std::string& tag : flags.tags) request.add_tags(tag);
   request.set_idempotency_key(flags.idempotency_key);
+  for (const std::string& what : flags.notify) {
+    if (what == "success") request.mutable_dsn()->set_notify_success(true);
+    if (what == "failure") request.mutable_dsn()->set_notify_failure(true);
+    if (what == "delay") request.mutable_dsn()->set_notify_delay(true);
+  }
   request.set_priority(PriorityFrom(flags.priority));
   request.set_dry_run(flags.dry_run);
   if (!flags.not_before.empty()) {

@@ -21,8 +21,9 @@ struct MailFlags {
   std::vector<std::string> rcpt;
   std::string envelope_sender, tenant, stream, idempotency_key;
   std::vector<std::string> tags;
-  std::string priority;    // "", high, normal or bulk.
-  std::string not_before;  // A duration from now on, or "".
+  std::vector<std::string> notify;  // success, failure, delay: what is mailed back.
+  std::string priority;             // "", high, normal or bulk.
+  std::string not_before;           // A duration from now on, or "".
   bool dry_run = false;
 };
 

@@ -101,6 +101,13 @@ std::string EventText(const v1::Event& event) {
   }
   absl::StrAppend(&text, "\n");
   if (event.has_outcome()) absl::StrAppend(&text, "      ", OutcomeText(event.outcome()), "\n");
+  if (!event.report_id().empty()) {
+    absl::StrAppend(&text, "      reported to ", Printable(event.sender(), 300), " by message ",
+                    Printable(event.report_id()), "\n");
+  }
+  if (event.type() == v1::Event::TYPE_ACCEPTED && !event.report_of().empty()) {
+    absl::StrAppend(&text, "      a report about message ", Printable(event.report_of()), "\n");
+  }
   return text;
 }
 

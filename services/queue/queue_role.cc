@@ -16,6 +16,15 @@ constexpr int kStreams = 1000;
 // For the last answers to leave, once nothing new is done; calls that come now are refused at once.
 constexpr absl::Duration kAnswersMayTake = absl::Seconds(1);
 
+ReportPolicy ReportsFrom(const v1::Config& config) {
+  ReportPolicy policy;
+  policy.hostname = config.hostname();
+  policy.from = config.reports().from();
+  policy.delay_after = config::ToDuration(config.reports().delay_after());
+  policy.headers_only_over = config.reports().headers_only_over().bytes();
+  return policy;
+}
+
 Options OptionsFrom(const v1::Config& config) {
   const v1::Queue& queue = config.queue();
   Options options;
@@ -36,6 +45,7 @@ Options OptionsFrom(const v1::Config& config) {
   options.block_cache = queue.block_cache().bytes();
   options.memory_limit = MemoryLimit(MachineMemory());
   options.pending_bytes = config.limits().memory().bytes();
+  options.reports = ReportsFrom(config);
   return options;
 }
 
@@ -65,7 +75,8 @@ absl::StatusOr<std::unique_ptr<QueueRole>> QueueRole::Start(const v1::Config& co
 }
 
 void QueueRole::Reload(const v1::Config& config) {
-  shard_->Reconfigure(config::ToDuration(config.queue().lifetime()), config.queue().domain_concurrency());
+  shard_->Reconfigure(config::ToDuration(config.queue().lifetime()), config.queue().domain_concurrency(),
+                      ReportsFrom(config));
 }
 
 void QueueRole::SetServing(bool serving) {

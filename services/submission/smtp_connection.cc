@@ -36,13 +36,25 @@ smtp::ServerOptions SessionOptions(const SmtpSettings& settings, const net::Endp
   return options;
 }
 
-std::vector<address::Address> Distinct(const std::vector<smtp::Recipient>& recipients) {
-  std::vector<address::Address> distinct;
+// The recipients without repetition; of one that was named twice, the first wishes hold.
+void SetRecipients(const std::vector<smtp::Recipient>& recipients, Mail* mail) {
   absl::flat_hash_set<address::Address> seen;
+  bool any = false;
   for (const smtp::Recipient& recipient : recipients) {
-    if (seen.insert(recipient.address).second) distinct.push_back(recipient.address);
+    if (!seen.insert(recipient.address).second) continue;
+    mail->recipients.push_back(recipient.address);
+    mail->wishes.push_back({recipient.notify, recipient.original_recipient});
+    any |= recipient.notify != 0 || !recipient.original_recipient.empty();
   }
-  return distinct;
+  if (!any) mail->wishes.clear();
+}
+
+// Whoever may relay is known, and may be told. Anybody else may have forged the sender.
+ReportWishes WishesOf(const smtp::Transaction& transaction, bool trusted) {
+  ReportWishes wishes{storage::v1::SENDER_REPORTS_NOT_ASKED, transaction.returned, transaction.envelope_id};
+  if (transaction.sender.empty()) return wishes;
+  wishes.sender = trusted ? storage::v1::SENDER_REPORTS_WANTED : storage::v1::SENDER_REPORTS_DENIED;
+  return wishes;
 }
 
 class Connection : private smtp::ServerPolicy {
@@ -163,7 +175,8 @@ class Connection : private smtp::ServerPolicy {
     Mail mail;
     mail.id = MessageId::Generate(now);
     mail.sender = transaction.sender;
-    mail.recipients = Distinct(transaction.recipients);
+    SetRecipients(transaction.recipients, &mail);
+    mail.reports = WishesOf(transaction, IsTrusted(*settings_, stream_->remote().address));
     auto assembled = AssembleReceived(transaction, stream_->remote().address, mail.id, settings_->assemble);
     if (!assembled.ok()) co_return Refused(assembled.status());
     mail.message = *std::move(assembled);

@@ -18,7 +18,8 @@ WINDOW = 2.0
 SLACK = 0.1  # Between the moment of a thing and the moment at which its time is taken.
 
 # Each must be 0.
-FAULTS = ("lost", "partial", "ghost", "unexpected", "corrupt", "unattributed", "doubled", "misjudged", "unrecorded")
+FAULTS = ("lost", "partial", "ghost", "unexpected", "corrupt", "unattributed", "doubled", "misjudged", "unrecorded",
+          "unreported", "misreported")
 
 
 def message_id(mail):
@@ -30,8 +31,15 @@ def message_id(mail):
 class Books:
     """One round: what was sent, received and recorded between two moments at which the queue was empty."""
 
-    def __init__(self, entries, mails, events, faults):
-        """entries: {token: Entry}; mails: of the receivers; events: of the node; faults: [(begin, end)] of each kill."""
+    def __init__(self, entries, mails, events, faults, reports=()):
+        """entries: {token: Entry}; mails: of the receivers; events: of the node; faults: [(begin, end)] of each kill;
+        reports: to the senders, of those who receive for them."""
+        self.reports = collections.defaultdict(set)  # recipient → ids of the reports that came of it
+        for mail in reports:
+            for recipient in re.findall(rb"(?m)^Final-Recipient: rfc822; (\S+)\r$", mail.data):
+                self.reports[recipient.decode()].add(mail.header("Message-ID")[0][1:27])
+        self.report_ends = collections.defaultdict(list)  # id of a report → how, each time
+        self.told = {}  # recipient → the report that its end names, if it does
         self.entries, self.faults = entries, faults
         self.receipts = collections.defaultdict(list)  # recipient → [(time, mail)]
         for mail in mails:
@@ -40,6 +48,11 @@ class Books:
         self.accepted = collections.Counter()
         self.ended = collections.defaultdict(list)  # recipient → how, each time
         for event in events:
+            if event.report_of:
+                self.report_ends[event.message_id] += [ENDS.get(event.type, "accepted")] * len(event.recipients)
+                continue
+            if event.type == Event.TYPE_BOUNCED:
+                self.told.update({recipient: event.report_id for recipient in event.recipients})
             for recipient in event.recipients:
                 if event.type == Event.TYPE_ACCEPTED:
                     self.accepted[recipient] += 1
@@ -77,6 +90,7 @@ class Books:
         for recipient, receipts in self.receipts.items():
             self.received(recipient, sorted(receipts, key=lambda pair: pair[0]), counts, found)
         self.recorded(found)
+        self.reported(counts, found)
         counts["bounced"] = sum("bounced" in ends for ends in self.ended.values())
         return counts, {fault: examples for fault, examples in found.items() if examples}
 
@@ -112,3 +126,22 @@ class Books:
         found["unrecorded"] += [(r, "received, but never accepted") for r in self.receipts if r not in self.accepted]
         found["unrecorded"] += [(r, "acknowledged, but never accepted", self.near(e.time)) for e in self.entries.values()
                                 if e.result == "acked" for r in e.recipients if r not in self.accepted]
+
+    def reported(self, counts, found):
+        """Each failure of what came by SMTP is told to its sender in one report, and nothing else is."""
+        for recipient, report in self.told.items():
+            entry = self.offered.get(recipient)
+            if entry is None or entry.via != "smtp":
+                continue
+            counts["reported"] += 1
+            if not report or sorted(self.report_ends[report]) != ["accepted", "delivered"]:
+                found["unreported"].append((recipient, report, self.report_ends.get(report)))
+            elif self.reports[recipient] != {report}:
+                found["unreported"].append((recipient, report, "what came:", self.reports[recipient]))
+        for recipient, came in self.reports.items():
+            entry = self.offered.get(recipient)
+            if entry is None or entry.via != "smtp" or (came and recipient not in self.told):
+                found["misreported"].append((recipient, came))
+        known = set(self.told.values())
+        found["misreported"] += [("a report that no end names", report) for report in self.report_ends
+                                 if report not in known]

@@ -22,6 +22,7 @@ from support.wait import wait_for
 SINKS = ("20.0.0.21", "20.0.0.22")
 PLAIN = ("PIPELINING", "8BITMIME", "SIZE 52428800")  # Without CHUNKING.
 OPEN = [f"d{i}.test" for i in range(6)]
+HOME = "home.test"  # Where the reports to the senders go.
 HELD = [f"held{i}.test" for i in range(2)]  # Suspended until the books are done: what waits through many crashes.
 
 # Small buffers, so that logs are cut, flushed and compacted within a cycle; a small window, so that mail is parked.
@@ -42,6 +43,7 @@ class Campaign:
         self.moment = next(self.turns)
         self.disk = LoopDisk(folder, 256, 20000) if kind == "c04" else None
         records = {name: {"MX": [(10, f"mx{i % 2}.test")]} for i, name in enumerate(OPEN + HELD)}
+        records[HOME] = {"MX": [(10, "mx0.test")]}
         records.update({f"mx{i}.test": {"A": [address]} for i, address in enumerate(SINKS)})
         self.dns = Dnsmasq(folder, records).start()
         self.sinks = [Sink(address, script=self.script(moods()), **options)
@@ -116,7 +118,8 @@ class Campaign:
             self.node.start()
         with_api(self.node, lambda api: [retry(lambda d=d: api.admin.Suspend(admin_pb2.SuspendRequest(domain=d),
                                                                             timeout=10)) for d in HELD])
-        self.load = Load(self.node, OPEN + HELD, smtp=4, grpc=4, doubtful={451}, seed=self.random.random()).start()
+        self.load = Load(self.node, OPEN + HELD, smtp=4, grpc=4, doubtful={451}, seed=self.random.random(),
+                         sender=f"alice@{HOME}", told=True).start()
 
     def settle(self, number):
         """The node is dead. Checks what it left, lets all that waits end, and does the books."""
@@ -128,7 +131,8 @@ class Campaign:
         self.node.start()
         with_api(self.node, lambda api: self.drain(api, left))
         mails = [mail for sink in self.sinks for mail in sink.mails if mail.header("X-Token")]
-        counts, found = Books(self.load.entries, mails, self.events, self.faults).audit()
+        reports = [mail for sink in self.sinks for mail in sink.mails if mail.header("Auto-Submitted")]
+        counts, found = Books(self.load.entries, mails, self.events, self.faults, reports).audit()
         self.totals.update(counts)
         self.totals["kills"] += len(self.faults)
         self.totals.update({fault: len(examples) for fault, examples in found.items()})
@@ -193,5 +197,6 @@ def with_api(node, work):
 
 
 def summary(totals):
-    words = ("kills", "acked", "repeated", "refused", "unknown", "recovered", "promised", "received", "bounced", "duplicates", *FAULTS)
+    words = ("kills", "acked", "repeated", "refused", "unknown", "recovered", "promised", "received", "bounced",
+             "reported", "duplicates", *FAULTS)
     return ", ".join(f"{word} {totals[word]}" for word in words)

@@ -250,8 +250,7 @@ def test_g02_a_compression_bomb_costs_no_memory(post):
 # What is not built yet is refused by name.
 
 @pytest.mark.parametrize("fields,path", [
-    ({"require_tls": True}, "require_tls"), ({"dsn": mail_pb2.DsnOptions(notify_failure=True)}, "dsn"),
-    ({"dsn": mail_pb2.DsnOptions(envelope_id="x")}, "dsn"),
+    ({"require_tls": True}, "require_tls"),
     ({"list_unsubscribe": mail_pb2.ListUnsubscribe(mailto="u@ours.test")}, "list_unsubscribe"),
     ({"list_unsubscribe": mail_pb2.ListUnsubscribe()}, "list_unsubscribe")])
 def test_fields_that_are_not_built_yet(post, fields, path):

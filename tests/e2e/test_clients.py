@@ -87,7 +87,7 @@ def test_smtplib(post):
     message.set_content("Grüße\n.\nende\n", cte="8bit")
     with smtplib.SMTP("127.0.0.1", 2525) as client:
         client.ehlo("client.test")
-        assert sorted(client.esmtp_features) == ["8bitmime", "chunking", "enhancedstatuscodes", "pipelining", "size",
+        assert sorted(client.esmtp_features) == ["8bitmime", "chunking", "dsn", "enhancedstatuscodes", "pipelining", "size",
                                                  "smtputf8"]
         for _ in range(3):
             assert client.send_message(message) == {}

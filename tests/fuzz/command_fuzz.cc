@@ -27,6 +27,12 @@ void CheckAddress(const std::string& written) {
   for (const char c : written) HIKYAKU_CHECK(!hikyaku::fuzz::IsControl(c));
 }
 
+// What goes on to the next host: printable ASCII, whatever came in.
+std::string SaidAgain(const std::string& parameters) {
+  for (const char c : parameters) HIKYAKU_CHECK(c >= 0x20 && c < 0x7f);
+  return parameters.empty() ? "" : absl::StrCat(" ", parameters);
+}
+
 void CheckMail(absl::string_view args) {
   const auto parsed = ParseMail(args);
   if (const auto* reply = std::get_if<Reply>(&parsed)) return CheckRefusal(*reply, {501, 553, 555});
@@ -35,12 +41,14 @@ void CheckMail(absl::string_view args) {
   CheckAddress(sender);
   HIKYAKU_CHECK(mail.smtputf8 || !mail.sender.NeedsSmtpUtf8());
   const std::string again = absl::StrCat("FROM:<", sender, ">", mail.size > 0 ? absl::StrCat(" SIZE=", mail.size) : "",
-                                         mail.eight_bit ? " BODY=8BITMIME" : "", mail.smtputf8 ? " SMTPUTF8" : "");
+                                         mail.eight_bit ? " BODY=8BITMIME" : "", mail.smtputf8 ? " SMTPUTF8" : "",
+                                         SaidAgain(hikyaku::dsn::MailParameters(mail.returned, mail.envelope_id)));
   const auto second = ParseMail(again);
   HIKYAKU_CHECK(std::holds_alternative<MailCommand>(second));
   const MailCommand& same = std::get<MailCommand>(second);
   HIKYAKU_CHECK(same.sender == mail.sender && same.size == mail.size && same.eight_bit == mail.eight_bit &&
-                same.smtputf8 == mail.smtputf8);
+                same.smtputf8 == mail.smtputf8 && same.returned == mail.returned &&
+                same.envelope_id == mail.envelope_id);
 }
 
 void CheckRcpt(absl::string_view args, bool smtputf8) {
@@ -53,9 +61,13 @@ void CheckRcpt(absl::string_view args, bool smtputf8) {
   HIKYAKU_CHECK(!recipient.empty() && (smtputf8 || !rcpt.recipient.NeedsSmtpUtf8()));
   HIKYAKU_CHECK(rcpt.bare_postmaster == rcpt.recipient.domain.empty());
   for (const std::string& path : {recipient, rcpt.original}) {
-    const auto again = ParseRcpt(absl::StrCat("TO:<", path, ">"), smtputf8);
+    const auto again = ParseRcpt(
+        absl::StrCat("TO:<", path, ">", SaidAgain(hikyaku::dsn::RcptParameters(rcpt.notify, rcpt.original_recipient))),
+        smtputf8);
     HIKYAKU_CHECK(std::holds_alternative<RcptCommand>(again));
-    HIKYAKU_CHECK(std::get<RcptCommand>(again).recipient == rcpt.recipient);
+    const RcptCommand& same = std::get<RcptCommand>(again);
+    HIKYAKU_CHECK(same.recipient == rcpt.recipient && same.notify == rcpt.notify &&
+                  same.original_recipient == rcpt.original_recipient);
   }
 }
 

@@ -27,6 +27,15 @@ std::string IdText(absl::string_view bytes) {
   return id.has_value() ? id->text() : "?";
 }
 
+// Of a report to a sender, by its Message-ID; empty: it is none.
+std::string ReportId(absl::string_view message) {
+  const absl::string_view header = message.substr(0, message.find("\r\n\r\n"));
+  if (!absl::StrContains(header, "\r\nAuto-Submitted: auto-replied\r\n")) return "";
+  constexpr absl::string_view kField = "\r\nMessage-ID: <";
+  const std::size_t at = header.find(kField);
+  return at == absl::string_view::npos ? "?" : std::string(header.substr(at + kField.size(), MessageId::kTextLength));
+}
+
 }  // namespace
 
 std::string TokenOf(absl::string_view message) {
@@ -53,12 +62,13 @@ void Books::Problem(std::string what) {
 // ---- Notes. ----
 
 void Books::NoteMail(const std::string& token, std::vector<std::string> recipients, std::string payload, bool keyed,
-                     bool hurried) {
+                     bool hurried, bool told) {
   Mail& mail = mails_[token];
   mail.recipients = std::move(recipients);
   mail.payload = std::move(payload);
   mail.keyed = keyed;
   mail.hurried = hurried;
+  mail.told = told;
 }
 
 void Books::NoteAnswer(const std::string& token, Answer answer) {
@@ -90,14 +100,27 @@ void Books::NoteEnqueued(int shard, const internal::v1::EnqueueRequest& request,
   for (const auto& destination : request.destinations()) ++asked_[{id, destination.domain()}][shard].refusals;
 }
 
-void Books::NoteLease(int worker, int shard, absl::string_view id, const std::string& domain) {
-  const auto token = tokens_.find(IdText(id));
-  if (token == tokens_.end()) return Problem(absl::StrCat("a lease of an unknown mail: ", IdText(id)));
+void Books::NoteLease(int worker, int shard, const storage::v1::Envelope& envelope, const std::string& domain) {
+  const std::string id = IdText(envelope.message_id());
+  if (!envelope.report_of().empty()) {
+    reports_[id].of = IdText(envelope.report_of());
+    if (!envelope.sender().empty()) Problem(absl::StrCat("a report that could be answered: ", id));
+    return;
+  }
+  const auto token = tokens_.find(id);
+  if (token == tokens_.end()) return Problem(absl::StrCat("a lease of an unknown mail: ", id));
   leases_[{token->second, domain}][worker] = shard;
 }
 
 void Books::NoteTaken(int worker, const std::string& data, const std::vector<std::string>& recipients,
                       bool reply_lost) {
+  if (const std::string report = ReportId(data); !report.empty()) {
+    ++reports_[report].taken;
+    if (recipients.size() != 1 || !absl::StartsWith(recipients[0], "s@")) {
+      Problem(absl::StrCat("misdirected: the report ", report));
+    }
+    return;
+  }
   const std::string token = TokenOf(data);
   const auto mail = mails_.find(token);
   if (mail == mails_.end()) return Problem(absl::StrCat("a host got a mail that nobody sent: ", token));
@@ -133,6 +156,7 @@ void Books::Check(const std::vector<SimDisk*>& disks, absl::Duration lifetime, b
     ReadEvents(static_cast<int>(i), *disks[i], lifetime, wrong_clocks);
   }
   for (const auto& [token, mail] : mails_) CheckMail(token, mail);
+  CheckReports();
 }
 
 void Books::CheckDisk(int shard, const SimDisk& disk) {
@@ -165,7 +189,40 @@ void Books::ReadEvents(int shard, const SimDisk& disk, absl::Duration lifetime, 
   }
 }
 
+// Each failure of who is told names its report, and nothing else does.
+void Books::ReadReport(const v1::Event& event) {
+  if (!event.report_of().empty()) {
+    Report& report = reports_[event.message_id()];
+    report.accepted += event.type() == v1::Event::TYPE_ACCEPTED;
+    report.delivered += event.type() == v1::Event::TYPE_DELIVERED;
+    report.terminal += event.type() != v1::Event::TYPE_ACCEPTED && event.type() != v1::Event::TYPE_DEFERRED;
+    report.of = event.report_of();
+    return;
+  }
+  const bool failure = event.type() == v1::Event::TYPE_BOUNCED || event.type() == v1::Event::TYPE_EXPIRED;
+  const auto token = tokens_.find(event.message_id());
+  const bool told = token != tokens_.end() && mails_[token->second].told;
+  if (failure && told == event.report_id().empty()) {
+    Problem(absl::StrCat(told ? "a failure that is not told: " : "told to who did not ask: ", event.message_id()));
+  }
+  if (!event.report_id().empty()) reports_[event.report_id()].teller = event.message_id();
+}
+
+// A report is queued once, with the failure that it tells, and ends once.
+void Books::CheckReports() {
+  for (const auto& [id, report] : reports_) {
+    ++counts_.reports;
+    if (report.teller.empty()) Problem(absl::StrCat("a report of nothing: ", id));
+    if (report.accepted != 1) Problem(absl::StrCat("a report that was queued ", report.accepted, " times: ", id));
+    if (report.terminal != 1) Problem(absl::StrCat("a report with ", report.terminal, " ends: ", id));
+    if (report.delivered > report.taken) Problem(absl::StrCat("a report is lost: told as delivered: ", id));
+    if (report.of != report.teller) Problem(absl::StrCat("a report of another mail: ", id));
+  }
+}
+
 void Books::ReadEvent(int shard, const v1::Event& event, absl::Duration lifetime, bool wrong_clocks) {
+  ReadReport(event);
+  if (!event.report_of().empty()) return;
   const std::int64_t micros = event.time().seconds() * 1'000'000 + event.time().nanos() / 1000;
   for (const std::string& recipient : event.recipients()) {
     Ends& ends = ends_[{shard, {event.message_id(), recipient}}];

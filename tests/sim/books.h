@@ -18,6 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "hikyaku/internal/v1/queue.pb.h"
+#include "hikyaku/storage/v1/records.pb.h"
 #include "hikyaku/v1/events.pb.h"
 #include "tests/sim/sim_store.h"
 #include "tests/sim/world.h"
@@ -42,16 +43,16 @@ class Books {
 
   // ---- Clients. ----
   // `payload`: what must arrive, as the end of the message.
-  // `hurried`: it asked to end earlier than the queue would end it.
+  // `hurried`: it asked to end earlier than the queue would end it. `told`: its failures are reported to its sender.
   void NoteMail(const std::string& token, std::vector<std::string> recipients, std::string payload, bool keyed,
-                bool hurried);
+                bool hurried, bool told);
   void NoteAnswer(const std::string& token, Answer answer);
 
   // ---- The edge of a shard. ----
   void NoteEnqueue(int shard, const internal::v1::EnqueueRequest& request);
   // What the submission was told.
   void NoteEnqueued(int shard, const internal::v1::EnqueueRequest& request, const absl::Status& status);
-  void NoteLease(int worker, int shard, absl::string_view id, const std::string& domain);
+  void NoteLease(int worker, int shard, const storage::v1::Envelope& envelope, const std::string& domain);
 
   // ---- Mail hosts. ----
   // A host took the mail for these recipients. `reply_lost`: and the client will not hear of it.
@@ -76,6 +77,7 @@ class Books {
   struct Counts {
     std::uint64_t mails = 0, accepted = 0, refused = 0, unknown = 0;
     std::uint64_t taken = 0, duplicates = 0, twins = 0, bounced = 0, expired = 0, faults = 0;
+    std::uint64_t reports = 0;
   };
   Counts counts() const;
 
@@ -85,6 +87,7 @@ class Books {
     std::string payload;
     bool keyed = false;
     bool hurried = false;
+    bool told = false;
     Answer answer = Answer::kPending;
     std::set<std::string> ids;
   };
@@ -111,11 +114,19 @@ class Books {
     absl::Duration from;
     absl::Duration to;
   };
+  // A report to a sender, by its id.
+  struct Report {
+    std::string of;      // Id of the message that it is about; empty: nobody made it.
+    std::string teller;  // Id of the message whose end names it.
+    int accepted = 0, terminal = 0, delivered = 0, taken = 0;
+  };
   using Key = std::pair<std::string, std::string>;  // Message id, or token; and recipient, or domain.
 
   void ReadEvents(int shard, const SimDisk& disk, absl::Duration lifetime, bool wrong_clocks);
   void ReadEvent(int shard, const v1::Event& event, absl::Duration lifetime, bool wrong_clocks);
   void CheckDisk(int shard, const SimDisk& disk);
+  void ReadReport(const v1::Event& event);
+  void CheckReports();
   void CheckEnds(const std::string& token, const std::string& id, const std::string& recipient, Ends& sum);
   void CheckMail(const std::string& token, const Mail& mail);
   void CheckTaken(const std::string& token, const Mail& mail, const std::string& recipient, const Ends& ends);
@@ -135,6 +146,7 @@ class Books {
   std::map<Key, std::map<int, int>> leases_;   // By token and domain: worker → the shard that leased it last.
   std::map<Key, std::vector<Taken>> taken_;    // By token and recipient.
   std::map<std::pair<int, Key>, Ends> ends_;   // By shard, id and recipient.
+  std::map<std::string, Report> reports_;
   std::set<std::string> refused_, dead_domains_;
   std::vector<Purge> purges_;
   std::vector<Fault> faults_;

@@ -49,6 +49,7 @@ struct Clients::Letter {
   std::string token;
   std::vector<std::string> recipients;
   std::string data;  // The whole message as the client has it.
+  std::string sender;
   bool smtp = false;
   v1::SendMailRequest request;
   int attempt = 0;
@@ -91,7 +92,9 @@ std::shared_ptr<Clients::Letter> Clients::Write() {
   v1::SendMailRequest& request = letter->request;
   request.mutable_raw()->set_data(letter->data);
   for (const std::string& recipient : letter->recipients) request.mutable_raw()->add_recipients(recipient);
-  request.set_envelope_sender("s@client.test");
+  // Its failures are told to an address that the mail hosts serve, with all their moods.
+  letter->sender = absl::StrCat("s@", MailHosts::Domain(count_ % MailHosts::kDomains));
+  request.set_envelope_sender(letter->sender);
   request.set_priority(static_cast<v1::Priority>(random.Below(4)));
   request.set_tenant(random.Chance(0.5) ? "a" : "b");
   bool hurried = false;
@@ -103,7 +106,7 @@ std::shared_ptr<Clients::Letter> Clients::Write() {
     hurried = true;
   }
   if (!letter->smtp && random.Chance(0.5)) request.set_idempotency_key(letter->token);
-  books_.NoteMail(letter->token, letter->recipients, payload, letter->keyed(), hurried);
+  books_.NoteMail(letter->token, letter->recipients, payload, letter->keyed(), hurried, /*told=*/false);
   return letter;
 }
 
@@ -152,9 +155,10 @@ awaitable<void> Clients::SendBySmtp(Clients* clients, std::shared_ptr<Letter> le
   std::string buffer;
   int code = co_await ReadReply(*stream, buffer);
   if (code == 220) code = co_await Say(*stream, buffer, "EHLO client.test\r\n");
-  if (code == 250) code = co_await Say(*stream, buffer, "MAIL FROM:<s@client.test>\r\n");
+  if (code == 250) code = co_await Say(*stream, buffer, absl::StrCat("MAIL FROM:<", letter->sender, ">\r\n"));
   for (std::size_t i = 0; i < letter->recipients.size() && code == 250; ++i) {
-    std::string rcpt = absl::StrCat("RCPT TO:<", letter->recipients[i], ">\r\n");
+    // A report to a sender would be mail that no client sent; the crash campaigns count those.
+    std::string rcpt = absl::StrCat("RCPT TO:<", letter->recipients[i], "> NOTIFY=NEVER\r\n");
     code = co_await Say(*stream, buffer, std::move(rcpt));
   }
   if (code == 250) code = co_await Say(*stream, buffer, "DATA\r\n");

@@ -56,6 +56,7 @@ void Add(Books::Counts& sum, const Books::Counts& counts) {
   sum.bounced += counts.bounced;
   sum.expired += counts.expired;
   sum.faults += counts.faults;
+  sum.reports += counts.reports;
 }
 
 int Main(int argc, char** argv) {
@@ -86,9 +87,10 @@ int Main(int argc, char** argv) {
   }
   absl::PrintF(
       "%d seeds, %d failed; %s of virtual time, %d events, %d faults; %d mails: %d accepted, %d refused, %d in doubt; "
-      "%d copies taken, %d of them explained duplicates (%d by twins of a key), %d bounced, %d expired\n",
+      "%d copies taken, %d of them explained duplicates (%d by twins of a key), %d bounced, %d expired; %d reports to "
+      "senders\n",
       flags.seeds, failed, absl::FormatDuration(time), events, sum.faults, sum.mails, sum.accepted, sum.refused,
-      sum.unknown, sum.taken, sum.duplicates, sum.twins, sum.bounced, sum.expired);
+      sum.unknown, sum.taken, sum.duplicates, sum.twins, sum.bounced, sum.expired, sum.reports);
   return failed == 0 ? 0 : 1;
 }
 

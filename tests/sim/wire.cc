@@ -126,8 +126,7 @@ void Wire::EndShard() {
 
 void Wire::OnLease(queue::Lease lease) {
   if (!life_->alive || shard_ended_) return;
-  link_.books_.NoteLease(link_.worker_, link_.shard_.index(), lease.delivery.envelope().message_id(),
-                         lease.delivery.domain());
+  link_.books_.NoteLease(link_.worker_, link_.shard_.index(), lease.delivery.envelope(), lease.delivery.domain());
   if (link_.mutant == Mutant::kDeleteBefore250) {
     internal::v1::Verdict verdict;
     verdict.set_lease(lease.id);

@@ -53,9 +53,12 @@ class Load:
     """`domains`: where the mail goes. `mixed`: recipients as moods() knows them, else only good ones. `doubtful`: SMTP
     codes after which the mail may be there all the same (lib/submission/accept.h: a shard did not answer, or its disk
     failed in the middle). `seed`: what is sent, and where to, follows from it. `on_dot`, `on_ack`: called with an entry
-    right after its final dot was written (SMTP only), and right after it was acknowledged."""
+    right after its final dot was written (SMTP only), and right after it was acknowledged. `told`: failures of what came
+    by SMTP are reported to `sender`, whose domain must then have a receiver."""
 
-    def __init__(self, node, domains, smtp=2, grpc=2, mixed=True, size=2000, doubtful=(), seed=None):
+    def __init__(self, node, domains, smtp=2, grpc=2, mixed=True, size=2000, doubtful=(), seed=None,
+                 sender="alice@ours.test", told=False):
+        self.sender, self.notify = sender, "" if told else " NOTIFY=NEVER"
         self.node, self.domains, self.mixed, self.size, self.doubtful = node, domains, mixed, size, doubtful
         self.random = random.Random(seed)
         self.entries = {}
@@ -113,7 +116,7 @@ class Load:
         body = (secrets.token_hex(30) + "\r\n") * (self.random.randrange(self.size) // 62 + 1)
         entry = Entry(token, via, recipients, hashlib.sha256(body.encode()).hexdigest())
         self.entries[token] = entry
-        data = f"From: <alice@ours.test>\r\nSubject: load\r\nX-Token: {token}\r\n\r\n{body}".encode()
+        data = f"From: <{self.sender}>\r\nSubject: load\r\nX-Token: {token}\r\n\r\n{body}".encode()
         return entry, data
 
     def by_smtp(self):
@@ -133,7 +136,7 @@ class Load:
     def one_by_smtp(self, client, entry, data):
         """Whether the session can go on."""
         try:
-            for line in ["MAIL FROM:<alice@ours.test>", *(f"RCPT TO:<{r}>" for r in entry.recipients), "DATA"]:
+            for line in [f"MAIL FROM:<{self.sender}>", *(f"RCPT TO:<{r}>{self.notify}" for r in entry.recipients), "DATA"]:
                 code, _ = client.command(line)
                 if code not in (250, 354):
                     return self.not_taken(entry, code, client)
@@ -164,7 +167,7 @@ class Load:
         try:
             while not self.stopping.is_set():
                 entry, data = self.new("grpc")
-                request = mail_pb2.SendMailRequest(envelope_sender="alice@ours.test", idempotency_key=entry.token)
+                request = mail_pb2.SendMailRequest(envelope_sender=self.sender, idempotency_key=entry.token)
                 request.raw.data = data
                 request.raw.recipients.extend(entry.recipients)
                 while not self.one_by_grpc(api, entry, request) and not self.stopping.is_set():

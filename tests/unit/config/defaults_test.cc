@@ -27,6 +27,11 @@ TEST(Defaults, AreThoseOfTheComments) {
   EXPECT_EQ(config.delivery().port(), 25u);
   EXPECT_EQ(ToDuration(config.delivery().timeouts().dot()), absl::Minutes(10));
   EXPECT_GE(config.io_threads(), 1u);
+  EXPECT_EQ(ToDuration(config.reports().delay_after()), absl::Hours(4));
+  EXPECT_EQ(config.reports().headers_only_over().bytes(), 50u << 10);
+  v1::Config named;
+  named.set_hostname("mail.example.jp");
+  EXPECT_EQ(Defaults(Role::kAll, named).reports().from(), "MAILER-DAEMON@mail.example.jp");
 }
 
 TEST(Defaults, OpenTheListenersOfTheRole) {

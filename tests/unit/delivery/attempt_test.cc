@@ -17,6 +17,28 @@ TEST_F(AttemptTest, DeliversToTheBestHost) {
   EXPECT_EQ(mx2->connections(), 0);
 }
 
+// RFC 3461 §5.2: what the sender wants to be told goes on to a host that offers DSN, whose duty reports then are.
+TEST_F(AttemptTest, WhatTheSenderWantsToBeToldIsPassedOnToAHostWithDsn) {
+  queue::Lease lease = MakeLease("d.test", {"b@d.test", "c@d.test"});
+  storage::v1::Envelope& envelope = *lease.delivery.mutable_envelope();
+  envelope.set_returned_content(storage::v1::RETURNED_CONTENT_HEADERS);
+  envelope.set_envelope_id("QQ+2B1");
+  lease.delivery.mutable_recipients(0)->set_notify(2);
+  lease.delivery.mutable_recipients(0)->set_original_recipient("rfc822;B@old.test");
+  for (const bool offered : {true, false}) {
+    auto mx1 = Mx1(offered ? Strings{"DSN"} : Strings{});
+    mx1->On(".", {"250 ok|close"});  // The next one meets another host at this address.
+    EXPECT_EQ(Run(lease), Attempt::End::kJudged);
+    const std::string mail = offered ? " RET=HDRS ENVID=QQ+2B1" : "";
+    const std::string rcpt = offered ? " NOTIFY=SUCCESS ORCPT=rfc822;B@old.test" : "";
+    EXPECT_EQ(mx1->commands(), (Strings{"EHLO us.test", "MAIL FROM:<a@sender.test>" + mail, "RCPT TO:<b@d.test>" + rcpt,
+                                        "RCPT TO:<c@d.test>", "DATA"}));
+    EXPECT_EQ(outcomes_.at(0).reports_passed_on, offered);
+    EXPECT_FALSE(outcomes_.at(1).reports_passed_on);
+    EXPECT_EQ(ToProto(outcomes_.at(0), clock_.Now()).reports_passed_on(), offered);
+  }
+}
+
 TEST_F(AttemptTest, ChunkingAndPipeliningTakeEnvelopeAndBodyAtOnce) {
   auto mx1 = Mx1({"PIPELINING", "CHUNKING"});
   EXPECT_EQ(One().kind, Kind::kDelivered);

@@ -294,5 +294,31 @@ TEST(ClientTimeouts, AreThoseOfTheRfc) {
   EXPECT_EQ(timeouts.For(Step::kDot), absl::Minutes(10));
 }
 
+TEST(ClientSession, SaysWhatTheSenderWantsToBeToldWhereDsnIsOffered) {
+  for (const bool offered : {true, false}) {
+    ClientDialogue client;
+    client.Open(offered ? "250-mx\r\n250-dsn\r\n250 PIPELINING\r\n" : "250-mx\r\n250 PIPELINING\r\n");
+    EXPECT_EQ(client.session().extensions().dsn, offered);
+    Outgoing mail = Mail(2);
+    mail.mail_dsn = "RET=FULL ENVID=x";
+    mail.rcpt_dsn = {"", "NOTIFY=NEVER"};
+    const std::string written = client.Run(client.session().Begin(mail));
+    EXPECT_EQ(written, offered ? "MAIL FROM:<a@ours.test> RET=FULL ENVID=x\r\n" + kR0 +
+                                     "RCPT TO:<r1@ok.test> NOTIFY=NEVER\r\nDATA\r\n"
+                               : kMail + kR0 + kR1 + "DATA\r\n");
+  }
+}
+
+TEST(ClientSession, SendsNoParameterThatCouldEndItsLine) {
+  for (const bool of_rcpt : {true, false}) {
+    ClientDialogue client;
+    client.Open("250-mx\r\n250 DSN\r\n");
+    Outgoing mail = Mail(1);
+    (of_rcpt ? mail.rcpt_dsn.emplace_back() : mail.mail_dsn) = "ENVID=x\r\nRCPT TO:<v@out.test>";
+    EXPECT_EQ(client.Run(client.session().Begin(mail)), "");
+    EXPECT_FALSE(client.session().result().broke.empty());
+  }
+}
+
 }  // namespace
 }  // namespace hikyaku::smtp

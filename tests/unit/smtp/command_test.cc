@@ -71,6 +71,13 @@ TEST_P(MailArguments, Parse) {
   EXPECT_EQ(mail.smtputf8, c.smtputf8);
 }
 
+TEST(MailArguments, OfDsn) {
+  const auto parsed = ParseMail("FROM:<a@b.test> ret=hdrs ENVID=QQ+2B1 SIZE=3");
+  ASSERT_TRUE(std::holds_alternative<MailCommand>(parsed));
+  EXPECT_EQ(std::get<MailCommand>(parsed).returned, dsn::Returned::kHeaders);
+  EXPECT_EQ(std::get<MailCommand>(parsed).envelope_id, "QQ+2B1");
+}
+
 const std::string kLocal64(64, 'l');
 const std::string kLocal65(65, 'l');
 
@@ -101,7 +108,14 @@ INSTANTIATE_TEST_SUITE_P(
         {"Utf8DomainUndeclared", "FROM:<a@b\xc3\xbc\x63her.test>", 553, "5.6.7"},
         {"UnknownParameter", "FROM:<a@b.test> FOO=1", 555, "5.5.4"},
         {"AuthIsNotOffered", "FROM:<a@b.test> AUTH=<>", 555, "5.5.4"},
-        {"DsnIsNotOffered", "FROM:<a@b.test> RET=HDRS", 555, "5.5.4"},
+        {"RetUnknown", "FROM:<a@b.test> RET=ALL", 501, "5.5.4"},
+        {"RetWithoutValue", "FROM:<a@b.test> RET", 501, "5.5.4"},
+        {"RetTwice", "FROM:<a@b.test> RET=FULL RET=FULL", 501, "5.5.4"},
+        {"EnvidTooLong", "FROM:<a@b.test> ENVID=" + std::string(101, 'x'), 501, "5.5.4"},
+        {"EnvidEmpty", "FROM:<a@b.test> ENVID=", 501, "5.5.4"},
+        {"EnvidHidesLine", "FROM:<a@b.test> ENVID=a+0D+0Ab", 501, "5.5.4"},
+        {"EnvidTwice", "FROM:<a@b.test> ENVID=a ENVID=b", 501, "5.5.4"},
+        {"NotifyIsOfRcpt", "FROM:<a@b.test> NOTIFY=NEVER", 555, "5.5.4"},
         {"SizeNegative", "FROM:<a@b.test> SIZE=-1", 501, "5.5.4"},
         {"SizeWithoutValue", "FROM:<a@b.test> SIZE", 501, "5.5.4"},
         {"SizeEmpty", "FROM:<a@b.test> SIZE=", 501, "5.5.4"},
@@ -137,28 +151,45 @@ TEST_P(RcptArguments, Parse) {
   EXPECT_EQ(std::get<RcptCommand>(parsed).original, c.original);
 }
 
-INSTANTIATE_TEST_SUITE_P(Rfc5321Section41, RcptArguments,
-                         testing::ValuesIn<RcptCase>({
-                             {"Plain", "TO:<r@OK.test>", false, 0, "r@ok.test", "r@OK.test"},
-                             {"BlankAfterColon", "TO: <r@ok.test> ", false, 0, "r@ok.test", "r@ok.test"},
-                             {"Utf8", "TO:<r@b\xc3\xbc\x63her.test>", true, 0, "r@xn--bcher-kva.test",
-                              "r@b\xc3\xbc\x63her.test"},
-                             {"Literal", "TO:<u@[192.0.2.1]>", false, 0, "u@[192.0.2.1]", "u@[192.0.2.1]"},
-                             {"PercentIsACharacter", "TO:<v%out.test@mx.ours.test>", false, 0,
-                              "v%out.test@mx.ours.test", "v%out.test@mx.ours.test"},
-                             {"Empty", "TO:<>", false, 501},
-                             {"NoBrackets", "TO:v@out.test", false, 501},
-                             {"Utf8Undeclared", "TO:<\xc3\xbc@ok.test>", false, 553},
-                             {"Parameter", "TO:<r@ok.test> NOTIFY=NEVER", false, 555},
-                             {"SourceRoute", "TO:<@a.test:v@out.test>", false, 501},
-                             {"TwoAts", "TO:<v@out.test@mx.ours.test>", false, 501},
-                             {"Port", "TO:<u@ok.test:25>", false, 501},
-                             {"Slash", "TO:<u@ok.test/..>", false, 501},
-                             {"ShortIp", "TO:<u@127.1>", false, 501},
-                             {"NumberIp", "TO:<u@2130706433>", false, 501},
-                             {"HexLiteral", "TO:<u@[0x7f.1]>", false, 501},
-                         }),
-                         [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    Rfc5321Section41, RcptArguments,
+    testing::ValuesIn<RcptCase>({
+        {"Plain", "TO:<r@OK.test>", false, 0, "r@ok.test", "r@OK.test"},
+        {"BlankAfterColon", "TO: <r@ok.test> ", false, 0, "r@ok.test", "r@ok.test"},
+        {"Utf8", "TO:<r@b\xc3\xbc\x63her.test>", true, 0, "r@xn--bcher-kva.test", "r@b\xc3\xbc\x63her.test"},
+        {"Literal", "TO:<u@[192.0.2.1]>", false, 0, "u@[192.0.2.1]", "u@[192.0.2.1]"},
+        {"PercentIsACharacter", "TO:<v%out.test@mx.ours.test>", false, 0, "v%out.test@mx.ours.test",
+         "v%out.test@mx.ours.test"},
+        {"Empty", "TO:<>", false, 501},
+        {"NoBrackets", "TO:v@out.test", false, 501},
+        {"Utf8Undeclared", "TO:<\xc3\xbc@ok.test>", false, 553},
+        {"Dsn", "TO:<r@ok.test> NOTIFY=NEVER ORCPT=rfc822;r@ok.test", false, 0, "r@ok.test", "r@ok.test"},
+        {"UnknownParameter", "TO:<r@ok.test> FOO=1", false, 555},
+        {"RetIsOfMail", "TO:<r@ok.test> RET=FULL", false, 555},
+        {"NotifyUnknown", "TO:<r@ok.test> NOTIFY=SOMETIMES", false, 501},
+        {"NotifyNeverAndMore", "TO:<r@ok.test> NOTIFY=NEVER,DELAY", false, 501},
+        {"NotifyTwice", "TO:<r@ok.test> NOTIFY=DELAY NOTIFY=DELAY", false, 501},
+        {"OrcptWithoutType", "TO:<r@ok.test> ORCPT=r@ok.test", false, 501},
+        {"OrcptTooLong", "TO:<r@ok.test> ORCPT=rfc822;" + std::string(500, 'x'), false, 501},
+        {"OrcptTwice", "TO:<r@ok.test> ORCPT=rfc822;a ORCPT=rfc822;a", false, 501},
+        {"OrcptUtf8", "TO:<r@ok.test> ORCPT=utf-8;\xc3\xbc@ok.test", true, 0, "r@ok.test", "r@ok.test"},
+        {"OrcptUtf8Undeclared", "TO:<r@ok.test> ORCPT=utf-8;\xc3\xbc@ok.test", false, 553},
+        {"SourceRoute", "TO:<@a.test:v@out.test>", false, 501},
+        {"TwoAts", "TO:<v@out.test@mx.ours.test>", false, 501},
+        {"Port", "TO:<u@ok.test:25>", false, 501},
+        {"Slash", "TO:<u@ok.test/..>", false, 501},
+        {"ShortIp", "TO:<u@127.1>", false, 501},
+        {"NumberIp", "TO:<u@2130706433>", false, 501},
+        {"HexLiteral", "TO:<u@[0x7f.1]>", false, 501},
+    }),
+    [](const auto& info) { return std::string(info.param.name); });
+
+TEST(RcptArguments, OfDsn) {
+  const auto parsed = ParseRcpt("TO:<r@ok.test> notify=failure,SUCCESS orcpt=RFC822;Old+2Bx@ok.test", false);
+  ASSERT_TRUE(std::holds_alternative<RcptCommand>(parsed));
+  EXPECT_EQ(std::get<RcptCommand>(parsed).notify, dsn::kFailure | dsn::kSuccess);
+  EXPECT_EQ(std::get<RcptCommand>(parsed).original_recipient, "rfc822;Old+2Bx@ok.test");
+}
 
 TEST(RcptArguments, BarePostmaster) {
   const auto parsed = ParseRcpt("TO:<Postmaster>", false);

@@ -32,7 +32,7 @@ TEST(ServerSession, EhloNamesTheExtensions) {
   EXPECT_EQ(client.Send(kHello), std::vector<int>{250});
   EXPECT_EQ(client.lines(),
             (std::vector<std::string>{"250-mx.ours.test", "250-PIPELINING", "250-SIZE 26214400", "250-8BITMIME",
-                                      "250-SMTPUTF8", "250-CHUNKING", "250 ENHANCEDSTATUSCODES"}));
+                                      "250-SMTPUTF8", "250-CHUNKING", "250-DSN", "250 ENHANCEDSTATUSCODES"}));
   EXPECT_EQ(client.Send(kHello), std::vector<int>{250});
 }
 

@@ -223,7 +223,11 @@ std::vector<RuleCase> Rules() {
       {"RawNoRecipients", "raw.recipients", [](R* r) { *r = GoodRaw(), r->mutable_raw()->clear_recipients(); }},
       {"RawNoSender", "envelope_sender", [](R* r) { *r = GoodRaw(), r->clear_envelope_sender(); }},
       {"RequireTls", "require_tls", [](R* r) { r->set_require_tls(true); }, kUnimplemented},
-      {"Dsn", "dsn", [](R* r) { r->mutable_dsn()->set_notify_success(true); }, kUnimplemented},
+      {"DsnWithoutSender", "dsn", [](R* r) { r->mutable_dsn(), r->set_envelope_sender("<>"); }},
+      {"EnvelopeIdTooLong", "dsn.envelope_id", [](R* r) { r->mutable_dsn()->set_envelope_id(std::string(101, 'x')); }},
+      {"EnvelopeIdTooLongAsXtext", "dsn.envelope_id",
+       [](R* r) { r->mutable_dsn()->set_envelope_id(std::string(40, '=')); }},
+      {"EnvelopeIdWithLineBreak", "dsn.envelope_id", [](R* r) { r->mutable_dsn()->set_envelope_id("a\r\nBcc: x"); }},
       {"ListUnsubscribe", "list_unsubscribe", [](R* r) { r->mutable_list_unsubscribe(); }, kUnimplemented},
   };
 }
@@ -259,6 +263,23 @@ TEST(Rules, AllAtTheirLimitsPass) {
   request.mutable_deliver_by()->set_seconds(absl::ToUnixSeconds(kNow) + 30 * 86400 + 1);
   request.mutable_dsn();
   EXPECT_EQ(Check(request), absl::OkStatus());
+}
+
+TEST(Reports, AreAskedForByDsn) {
+  v1::SendMailRequest request = GoodContent();
+  EXPECT_FALSE(ReadRequest(request, RequestLimits(), kNow)->reports.has_value());
+  request.mutable_dsn();
+  const auto plain = ReadRequest(request, RequestLimits(), kNow);
+  ASSERT_TRUE(plain->reports.has_value());
+  EXPECT_EQ(plain->reports->notify, 0u);  // Failure and delay.
+  request.mutable_dsn()->set_notify_success(true);
+  request.mutable_dsn()->set_notify_delay(true);
+  request.mutable_dsn()->set_headers_only(true);
+  request.mutable_dsn()->set_envelope_id("order 17");
+  const auto all = ReadRequest(request, RequestLimits(), kNow);
+  EXPECT_EQ(all->reports->notify, dsn::kSuccess | dsn::kDelay);
+  EXPECT_EQ(all->reports->returned, dsn::Returned::kHeaders);
+  EXPECT_EQ(all->reports->envelope_id, "order+2017");
 }
 
 TEST(Rules, ManyErrorsAreListedUpToTwenty) {

@@ -114,6 +114,36 @@ TEST_F(SmtpConnectionTest, MessageIsAcceptedWithItsId) {
   EXPECT_EQ(Reply(), "<OUT_OF_RANGE>");
 }
 
+// RFC 3461: and whoever may relay may be told.
+TEST_F(SmtpConnectionTest, WhatTheSenderWantsToBeToldIsKept) {
+  Connect();
+  Reply();
+  Send(
+      "EHLO c.test\r\nMAIL FROM:<alice@ours.test> RET=HDRS ENVID=x1\r\n"
+      "RCPT TO:<r@ok.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;R@old.test\r\nRCPT TO:<q@ok.test>\r\n"
+      "RCPT TO:<r@ok.test> NOTIFY=NEVER\r\nDATA\r\n");
+  for (int i = 0; i < 6; ++i) Reply();
+  EXPECT_TRUE(absl::StartsWith(Ask(kMessage), "250 "));
+  const Mail& mail = acceptor_.mails.back();
+  EXPECT_EQ(mail.reports.sender, storage::v1::SENDER_REPORTS_WANTED);
+  EXPECT_EQ(mail.reports.returned, dsn::Returned::kHeaders);
+  EXPECT_EQ(mail.reports.envelope_id, "x1");
+  ASSERT_EQ(mail.wishes.size(), 2u);
+  EXPECT_EQ(mail.wishes[0].notify, dsn::kSuccess | dsn::kFailure);
+  EXPECT_EQ(mail.wishes[0].original_recipient, "rfc822;R@old.test");
+  EXPECT_EQ(mail.wishes[1].notify, 0u);
+}
+
+TEST_F(SmtpConnectionTest, TheNullSenderIsToldNothing) {
+  Connect();
+  Reply();
+  Send("EHLO c.test\r\nMAIL FROM:<>\r\nRCPT TO:<r@ok.test>\r\nDATA\r\n");
+  for (int i = 0; i < 4; ++i) Reply();
+  EXPECT_TRUE(absl::StartsWith(Ask(kMessage), "250 "));
+  EXPECT_EQ(acceptor_.mails.back().reports.sender, storage::v1::SENDER_REPORTS_NOT_ASKED);
+  EXPECT_TRUE(acceptor_.mails.back().wishes.empty());
+}
+
 TEST_F(SmtpConnectionTest, ManyMessagesOverOneConnection) {
   Begin();
   for (int i = 0; i < 3; ++i) {
