@@ -1,7 +1,6 @@
 #include "lib/queue/local_shard.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
