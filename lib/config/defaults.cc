@@ -126,6 +126,15 @@ void DefaultTimeouts(v1::Timeouts* timeouts) {
   Default(absl::Minutes(10), timeouts, &M::has_dot, &M::mutable_dot);
   Default(absl::Seconds(20), timeouts, &M::has_rset, &M::mutable_rset);
   Default(absl::Seconds(5), timeouts, &M::has_quit, &M::mutable_quit);
+  Default(absl::Minutes(1), timeouts, &M::has_tls, &M::mutable_tls);
+}
+
+void DefaultDeliveryTls(v1::DeliveryTls* tls) {
+  using M = v1::DeliveryTls;
+  if (!tls->has_policy()) tls->set_policy(M::opportunistic);
+  if (tls->ca_file().empty()) tls->set_ca_file(kSystemRoots);
+  Default(absl::Minutes(4), tls, &M::has_clear_text_after, &M::mutable_clear_text_after);
+  Default(absl::Hours(1), tls, &M::has_broken_memory, &M::mutable_broken_memory);
 }
 
 void DefaultDelivery(const std::string& hostname, v1::Delivery* delivery) {
@@ -136,6 +145,7 @@ void DefaultDelivery(const std::string& hostname, v1::Delivery* delivery) {
   Default(100u, delivery, &M::recipients_per_transaction, &M::set_recipients_per_transaction);
   Default(100u, delivery, &M::messages_per_connection, &M::set_messages_per_connection);
   DefaultTimeouts(delivery->mutable_timeouts());
+  DefaultDeliveryTls(delivery->mutable_tls());
   if (delivery->helo().empty()) delivery->set_helo(hostname);
 }
 

@@ -7,6 +7,9 @@
 
 namespace hikyaku::config {
 
+// Where Debian's ca-certificates keeps the authorities that it believes.
+inline constexpr char kSystemRoots[] = "/etc/ssl/certs/ca-certificates.crt";
+
 // Afterwards every duration, size and number that `role` reads is set, and so are the listeners that `role` opens.
 // What may still be missing, because no default is right: data_dir, queue.shards (not for kAll, which gets the one
 // shard q0 without address), queue.name (when several shards are listed and none bears the machine's name), dns.servers

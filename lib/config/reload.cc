@@ -17,6 +17,7 @@ v1::Config WithoutReloadable(v1::Config config) {
   config.mutable_delivery()->clear_routes();
   config.mutable_delivery()->clear_source_pools();
   config.mutable_delivery()->clear_maildir_root();
+  config.mutable_delivery()->clear_tls();
   config.mutable_log()->clear_level();
   config.clear_dkim();
   config.clear_reports();

@@ -43,12 +43,17 @@ class RouteChecker {
     if (route.domain().empty() && !conditional) {
       return source_.Error(path + ".domain", "is missing: write example.com, .example.com or \"*\"");
     }
-    if (route.to().empty()) {
+    if (route.to().empty() && !route.tls().has_policy()) {
       return source_.Error(path + ".to", "is missing: write a host, as in \"[192.0.2.1]:25\"");
     }
     const std::string domain = route.domain().empty() ? "*" : route.domain();
     RETURN_IF_ERROR(Check(path + ".domain", CheckRouteDomain(domain)));
-    RETURN_IF_ERROR(CheckTarget(route.to(), path + ".to"));
+    if (!route.to().empty()) RETURN_IF_ERROR(CheckTarget(route.to(), path + ".to"));
+    const bool weak = route.tls().has_policy() && route.tls().policy() < v1::DeliveryTls::require;
+    if (route.tls().implicit() && weak) {
+      return source_.Error(path + ".tls.policy",
+                           "does not fit to implicit: true, which is TLS always: write require or verify");
+    }
     if (!route.sender_domain().empty() && route.sender_domain() != "<>") {
       RETURN_IF_ERROR(Check(path + ".sender_domain", CheckRouteDomain(route.sender_domain())));
     }

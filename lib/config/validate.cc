@@ -202,6 +202,9 @@ absl::Status Validator::Durations() const {
       {"delivery.timeouts.dot", timeouts.dot(), false},
       {"delivery.timeouts.rset", timeouts.rset(), false},
       {"delivery.timeouts.quit", timeouts.quit(), false},
+      {"delivery.timeouts.tls", timeouts.tls(), false},
+      {"delivery.tls.clear_text_after", config_.delivery().tls().clear_text_after(), true},
+      {"delivery.tls.broken_memory", config_.delivery().tls().broken_memory(), false},
   };
   for (const auto& row : rows) {
     const absl::Duration value = ToDuration(row.value);

@@ -74,6 +74,7 @@ Attempt::Attempt(AttemptEnv env, const queue::Lease& lease, LeaseGuard& guard)
       hop_(RouteOf(lease.delivery, env_.network->routes)),
       source_seed_(env_.options.sources.empty() ? 0 : RandomBelow(1 << 16)),
       plan_(ForPlan(env_, budget_), lease.delivery.domain(), hop_),
+      tls_(ChooseTls(env_.network->tls, hop_)),
       recipients_(static_cast<std::size_t>(lease.delivery.recipients_size())),
       signing_(env_.options.keyring, *lease.body) {}
 
@@ -181,11 +182,44 @@ awaitable<std::unique_ptr<Connection>> Attempt::Dial(const PlannedHost& host, st
   }
   dead.Answered(key.endpoint);
   ++sessions_;
-  auto connection =
-      std::make_unique<Connection>(std::move(key), *std::move(stream), env_.options.helo, env_.options.timeouts);
+  auto connection = std::make_unique<Connection>(std::move(key), *std::move(stream), env_.options.helo,
+                                                 env_.options.timeouts, env_.network->tls.context);
   co_await connection->Open();
-  if (!NoteOpened(*connection)) connection.reset();
+  const bool ready = NoteOpened(*connection);
+  if (!ready && NoteBrokenTls(*connection, host)) co_return co_await Dial(host, index);
+  if (!ready) connection.reset();
   co_return connection;
+}
+
+// True: the policy lets the mail go to this host in clear text, and now is the time.
+bool Attempt::NoteBrokenTls(const Connection& connection, const PlannedHost& host) {
+  const TlsDemand& demand = connection.key().tls;
+  if (!connection.tls_failure() || demand.level != TlsLevel::kOpportunistic) return false;
+  env_.pool.broken_tls().Failed(host.name);
+  return DemandOf(host).level == TlsLevel::kNone && sessions_ < kMaxSessions;
+}
+
+// Opportunistic TLS gives way to clear text where the host's handshakes fail, and this message or another one has waited
+// long enough for them to work: a host that was upset for a moment is not talked to in the clear, and one that is broken
+// for good gets its mail.
+TlsDemand Attempt::DemandOf(const PlannedHost& host) const {
+  TlsDemand demand = tls_.demand;
+  if (demand.level != TlsLevel::kOpportunistic) return demand;
+  const TlsSettings& settings = env_.network->tls;
+  const auto broken = env_.pool.broken_tls().Since(host.name, settings.broken_memory);
+  if (!broken) return demand;
+  const std::int64_t first_attempt = lease_.delivery.first_attempt_micros();
+  absl::Time waiting_since = *broken;
+  if (first_attempt != 0) waiting_since = std::min(waiting_since, absl::FromUnixMicros(first_attempt));
+  if (env_.clock.Now() - waiting_since >= settings.clear_text_after) demand.level = TlsLevel::kNone;
+  return demand;
+}
+
+Outcome Attempt::WithTls(Outcome outcome, const Connection& connection) const {
+  if (const auto& info = connection.tls()) {
+    outcome.tls = outcome::TlsUsed{info->version, info->cipher, info->proof.verified, info->proof.why, tls_.Text()};
+  }
+  return outcome;
 }
 
 void Attempt::NoteNoConnection(const absl::Status& why, const std::string& remote) {
@@ -207,6 +241,7 @@ bool Attempt::NoteOpened(Connection& connection) {
   smtp::ClientSession& session = connection.session();
   if (session.reusable()) {
     Count().opened.Increment();
+    if (connection.tls()) env_.pool.broken_tls().Worked(connection.key().host);
     return true;
   }
   if (connection.cancelled()) {
@@ -215,8 +250,13 @@ bool Attempt::NoteOpened(Connection& connection) {
   }
   Count().refused.Increment();
   remote_ = connection.remote();
-  NotePending(session.refusal() ? JudgeRefusal(session.step(), *session.refusal(), remote_)
-                                : JudgeBroken(session.broke(), remote_));
+  if (connection.tls_failure()) {
+    NotePending(JudgeTls(*connection.tls_failure(), tls_.Text(), remote_));
+  } else {
+    const Outcome outcome = session.refusal() ? JudgeRefusal(session.step(), *session.refusal(), remote_)
+                                              : JudgeBroken(session.broke(), remote_);
+    NotePending(WithTls(outcome, connection));
+  }
   return false;
 }
 
@@ -231,7 +271,7 @@ absl::Duration Attempt::DialLimit(const PlannedHost& host, std::size_t index) co
 }
 
 ConnectionKey Attempt::KeyOf(const PlannedHost& host, std::size_t index) const {
-  ConnectionKey key{host.name, host.endpoints[index], std::nullopt, ProtocolOf(hop_)};
+  ConnectionKey key{host.name, host.endpoints[index], std::nullopt, ProtocolOf(hop_), DemandOf(host)};
   const auto& sources = env_.options.sources;
   for (std::size_t i = 0; i < sources.size() && !key.source; ++i) {
     const address::IpAddress& source = sources[(source_seed_ + i) % sources.size()];
@@ -296,6 +336,7 @@ Attempt::Move Attempt::Judge(Connection& connection, const Chunk& chunk, bool re
   bool any_left = false;
   for (std::size_t i = 0; i < chunk.size(); ++i) {
     Outcome& outcome = judgements[i].outcome;
+    outcome = WithTls(std::move(outcome), connection);
     outcome.reports_passed_on = outcome.kind == Kind::kDelivered && connection.session().extensions().dsn &&
                                 lease_.delivery.recipients(static_cast<int>(chunk[i])).notify() != 0;
     any_left |= judgements[i].try_next;
@@ -316,10 +357,10 @@ Attempt::Move Attempt::Judge(Connection& connection, const Chunk& chunk, bool re
 bool Attempt::SettleUnfit(Connection& connection) {
   const Chunk pending = Pending();
   if (const std::optional<Outcome> unfit = Unfit(connection)) {
-    Settle(pending, *unfit);
+    Settle(pending, WithTls(*unfit, connection));
   } else if (!connection.session().extensions().smtputf8) {
     for (const std::size_t i : pending) {
-      if (NeedsSmtpUtf8(i)) Settle({i}, JudgeNoSmtpUtf8(connection.remote()));
+      if (NeedsSmtpUtf8(i)) Settle({i}, WithTls(JudgeNoSmtpUtf8(connection.remote()), connection));
     }
   }
   return Pending().empty();

@@ -22,6 +22,7 @@
 #include "lib/delivery/plan.h"
 #include "lib/delivery/route.h"
 #include "lib/delivery/signing.h"
+#include "lib/delivery/tls_policy.h"
 #include "lib/delivery/verdict.h"
 #include "lib/dns/resolver.h"
 #include "lib/net/asio.h"
@@ -49,6 +50,7 @@ struct Network {
   net::EgressGuard guard;
   std::shared_ptr<net::Dialer> dialer;    // Opens the same ranges as `guard`.
   std::shared_ptr<Maildir> maildir = {};  // For routes to a Maildir; nothing where none may be.
+  TlsSettings tls = {};
 };
 
 // What the attempts of one io_context share. All outlive the attempt.
@@ -125,6 +127,9 @@ class Attempt {
   Move Judge(Connection& connection, const Chunk& chunk, bool reused);
   absl::Duration DialLimit(const PlannedHost& host, std::size_t index) const;
   ConnectionKey KeyOf(const PlannedHost& host, std::size_t index) const;
+  TlsDemand DemandOf(const PlannedHost& host) const;
+  bool NoteBrokenTls(const Connection& connection, const PlannedHost& host);
+  outcome::Outcome WithTls(outcome::Outcome outcome, const Connection& connection) const;
 
   Chunk Pending() const;
   void Settle(const Chunk& chunk, const outcome::Outcome& outcome);
@@ -140,6 +145,7 @@ class Attempt {
   const std::uint32_t source_seed_;  // Which of the sources: the same one for the whole attempt.
   Budget budget_;
   Plan plan_;
+  const TlsPolicy tls_;
   int sessions_ = 0;
   bool begun_ = false;
   bool stopping_ = false;  // A wait ended with kCancelled.

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "lib/base/log.h"
 #include "lib/base/message_id.h"
 #include "lib/metrics/metrics.h"
@@ -62,6 +63,12 @@ Tally Add(const Attempt& attempt) {
   return tally;
 }
 
+// "TLSv1.3, verified"; empty: clear text, or no connection.
+std::string TlsText(const Outcome& outcome) {
+  if (!outcome.tls) return "";
+  return absl::StrCat(outcome.tls->version, outcome.tls->verified ? ", verified" : ", unverified");
+}
+
 }  // namespace
 
 void ReportAttempt(const storage::v1::Delivery& delivery, const Attempt& attempt, absl::Time start, absl::Time now) {
@@ -85,6 +92,7 @@ void ReportAttempt(const storage::v1::Delivery& delivery, const Attempt& attempt
                         {"text", told.text},
                         {"ambiguous", told.ambiguous},
                         {"remote", told.remote_host},
+                        {"tls", TlsText(told)},
                         {"ms", absl::ToInt64Milliseconds(now - start)}});
 }
 

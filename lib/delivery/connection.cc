@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "lib/metrics/metrics.h"
 #include "lib/net/deadline.h"
 #include "lib/net/limit.h"
 
@@ -15,9 +16,40 @@ namespace {
 // A peer that stops reading a body has often said why; this long we listen for it.
 constexpr absl::Duration kLastWords = absl::Seconds(5);
 
+// The word that TLS ends: the kernel's buffer takes it, or it is not worth a wait.
+constexpr absl::Duration kLastWrite = absl::Seconds(1);
+
 // Writes up to here need no timer of their own: the kernel's buffer takes them in a few steps, however slowly the peer
 // reads.
 constexpr std::size_t kFewSteps = 16 * 1024;
+
+metrics::Counter& Handshakes(const std::string& result) {
+  return metrics::DeclareCounter("hikyaku_tls_handshakes_total",
+                                 "TLS with mail hosts: verified (by the rules of the policy or without being asked to), "
+                                 "unverified (encrypted all the same), unproved (refused by us: the policy asks for "
+                                 "proof), failed, denied (required, but the host has no STARTTLS).",
+                                 {{"result", result}});
+}
+
+struct Metrics {
+  metrics::Counter& verified = Handshakes("verified");
+  metrics::Counter& unverified = Handshakes("unverified");
+  metrics::Counter& unproved = Handshakes("unproved");
+  metrics::Counter& failed = Handshakes("failed");
+  metrics::Counter& denied = Handshakes("denied");
+  metrics::Counter& resumed =
+      metrics::DeclareCounter("hikyaku_tls_sessions_resumed_total", "Handshakes with mail hosts that resumed a session.");
+};
+
+Metrics& Count() {
+  static Metrics* const metrics = new Metrics;
+  return *metrics;
+}
+
+smtp::StartTls StartTlsFor(const TlsDemand& demand) {
+  if (demand.implicit || demand.level == TlsLevel::kNone) return smtp::StartTls::kNever;
+  return demand.level == TlsLevel::kOpportunistic ? smtp::StartTls::kIfOffered : smtp::StartTls::kRequired;
+}
 
 // What goes into verdicts: "timeout" and the like, without the words of the stream.
 absl::string_view Reason(const absl::Status& why) {
@@ -38,14 +70,53 @@ std::string RemoteText(absl::string_view host, const net::Endpoint& endpoint) {
 }
 
 Connection::Connection(ConnectionKey key, std::unique_ptr<net::Stream> stream, std::string helo,
-                       const smtp::ClientTimeouts& timeouts)
+                       const smtp::ClientTimeouts& timeouts, std::shared_ptr<const tls::ClientContext> tls)
     : key_(std::move(key)),
       remote_(RemoteText(key_.host, key_.endpoint)),
+      tls_context_(std::move(tls)),
       stream_(std::move(stream)),
       timeouts_(timeouts),
       session_(std::move(helo), key_.protocol) {}
 
-awaitable<void> Connection::Open() { co_await Drive(session_.Start(), nullptr); }
+awaitable<void> Connection::Open() {
+  if (key_.tls.implicit) {
+    const absl::Status encrypted = co_await Encrypt();
+    if (!encrypted.ok()) co_return;
+  }
+  co_await Drive(session_.Start(StartTlsFor(key_.tls)), nullptr);
+  if (session_.tls_denied()) tls_failure_ = TlsFailure{TlsFailure::What::kDenied, *session_.tls_denied()};
+  if (tls_failure_ && tls_failure_->what == TlsFailure::What::kDenied) Count().denied.Increment();
+}
+
+// The stream that was is gone with what it held: nothing of the clear text is ever read again.
+awaitable<absl::Status> Connection::Encrypt() {
+  tls::PeerPolicy policy;
+  policy.host = key_.host;
+  policy.enforce = key_.tls.level >= TlsLevel::kVerify;
+  tls::Handshake shaken =
+      co_await tls::HandshakeAsClient(tls_context_, std::move(stream_), std::move(policy), timeouts_.tls);
+  if (!shaken.status.ok()) {
+    lost_ = shaken.status.code();
+    if (cancelled()) co_return shaken.status;
+    const bool unproved = absl::IsFailedPrecondition(shaken.status);
+    (unproved ? Count().unproved : Count().failed).Increment();
+    tls_failure_ = TlsFailure{unproved ? TlsFailure::What::kUnproved : TlsFailure::What::kHandshake,
+                              std::string(Reason(shaken.status)), shaken.proof.flaw};
+    co_return shaken.status;
+  }
+  (shaken.proof.verified ? Count().verified : Count().unverified).Increment();
+  if (shaken.stream->info().resumed) Count().resumed.Increment();
+  tls_info_ = shaken.stream->info();
+  tls_stream_ = shaken.stream.get();
+  stream_ = std::move(shaken.stream);
+  co_return absl::OkStatus();
+}
+
+awaitable<Connection::Want> Connection::BeginTls() {
+  const absl::Status encrypted = co_await Encrypt();
+  reply_due_.reset();
+  co_return encrypted.ok() ? session_.TlsBegun() : session_.Lost(Reason(encrypted));
+}
 
 awaitable<bool> Connection::Transact(const smtp::Outgoing& mail, const LeaseGuard& lease) {
   ++messages;
@@ -77,7 +148,11 @@ awaitable<bool> Connection::Drive(Want want, const LeaseGuard* lease) {
         reply_due_.reset();
         break;
       case Want::kRead: want = co_await ReadReply(LeftForReply()); break;
-      case Want::kClose: Close(); co_return true;
+      case Want::kTls: want = co_await BeginTls(); break;
+      case Want::kClose:
+        if (tls_stream_ != nullptr && lost_ == absl::StatusCode::kOk) co_await tls_stream_->SayEnd(kLastWrite);
+        Close();
+        co_return true;
       case Want::kIdle: co_return true;
     }
   }

@@ -11,6 +11,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
 #include "lib/base/clock.h"
+#include "lib/delivery/broken_tls.h"
 #include "lib/delivery/connection.h"
 #include "lib/delivery/dead_hosts.h"
 #include "lib/net/asio.h"
@@ -45,6 +46,9 @@ class ConnectionPool {
   // What is known of addresses that do not answer.
   DeadHosts& dead_hosts() { return dead_hosts_; }
 
+  // What is known of hosts whose TLS fails.
+  BrokenTls& broken_tls() { return broken_tls_; }
+
   std::size_t idle() const { return idle_; }
 
  private:
@@ -56,6 +60,7 @@ class ConnectionPool {
   net::TaskGroup& group_;
   const Executor executor_;
   DeadHosts dead_hosts_;
+  BrokenTls broken_tls_;
   bool closed_ = false;
   std::size_t idle_ = 0;
   absl::flat_hash_map<ConnectionKey, std::vector<std::unique_ptr<Connection>>> connections_;  // The oldest first.

@@ -90,7 +90,7 @@ absl::StatusOr<RouteTable::Row> RouteTable::MakeRow(const RouteRow& row, std::si
   made.tenant = row.tenant;
   made.stream = row.stream;
   // A row may say only how mail goes, not where.
-  auto target = address::ParseRouteTarget(row.to.empty() && !row.sources.empty() ? "smtp:" : row.to);
+  auto target = address::ParseRouteTarget(row.to.empty() && (!row.sources.empty() || row.tls) ? "smtp:" : row.to);
   if (!target.ok()) return InRow(index, "to", row.to, target.status());
   NextHop& hop = made.hop;
   hop.kind = target->kind;
@@ -103,7 +103,13 @@ absl::StatusOr<RouteTable::Row> RouteTable::MakeRow(const RouteRow& row, std::si
   }
   hop.mx_lookup = target->mx_lookup;
   hop.routed = !hop.host.empty();
-  hop.rule = std::make_shared<const RouteRule>(RouteRule{index, Describe(row, index), *std::move(target), row.sources});
+  const bool implicit = row.tls_implicit.value_or(hop.port == kSubmissionsPort);
+  if (implicit && row.tls && *row.tls < TlsLevel::kRequire) {
+    return InRow(index, "tls.policy", TlsLevelName(*row.tls),
+                 absl::InvalidArgumentError("implicit TLS needs require or verify"));
+  }
+  RouteRule rule{index, Describe(row, index), *std::move(target), row.sources, row.tls, implicit};
+  hop.rule = std::make_shared<const RouteRule>(std::move(rule));
   return made;
 }
 

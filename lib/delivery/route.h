@@ -21,6 +21,7 @@
 #include "absl/strings/string_view.h"
 #include "lib/address/literal.h"
 #include "lib/address/route_target.h"
+#include "lib/delivery/tls_demand.h"
 
 namespace hikyaku::delivery {
 
@@ -32,6 +33,8 @@ struct RouteRow {
   std::string tenant = {};
   std::string stream = {};
   std::string sources = {};
+  std::optional<TlsLevel> tls = {};
+  std::optional<bool> tls_implicit = {};  // Not set: true for kSubmissionsPort.
 };
 
 // What a row says beyond host and port.
@@ -40,6 +43,8 @@ struct RouteRule {
   std::string text;     // The row as people know it: "delivery.routes[2] (.example.com, tenant shop)".
   address::RouteTarget target;
   std::string sources;  // A pool's name; empty: the default one.
+  std::optional<TlsLevel> tls = {};
+  bool tls_implicit = false;
 };
 
 struct NextHop {
@@ -71,6 +76,8 @@ struct RouteQuery {
 
 class RouteTable {
  public:
+  static constexpr std::uint16_t kSubmissionsPort = 465;  // RFC 8314 §3.3.
+
   // No routes: MX for every domain.
   explicit RouteTable(std::uint16_t default_port = 25) : default_port_(default_port) {}
 

@@ -82,6 +82,17 @@ v1::Outcome::Scope ScopeToProto(Scope scope) {
   return v1::Outcome::SCOPE_UNSPECIFIED;
 }
 
+v1::Tls TlsToProto(const outcome::TlsUsed& tls) {
+  v1::Tls proto;
+  proto.set_version(tls.version);
+  proto.set_cipher(tls.cipher);
+  proto.set_verified(tls.verified);
+  const absl::string_view reason = CutUtf8(tls.unverified_reason, kMaxProtoText);
+  proto.set_unverified_reason(reason.data(), reason.size());
+  proto.set_policy(tls.policy);
+  return proto;
+}
+
 }  // namespace
 
 Outcome JudgeMxLookup(const absl::Status& why, absl::string_view domain) {
@@ -140,6 +151,17 @@ Outcome JudgeRefusal(smtp::Step step, const smtp::Reply& reply, absl::string_vie
 
 Outcome JudgeBroken(absl::string_view why, absl::string_view remote) {
   return FromUs(Kind::kTransient, Scope::kSession, {4, 4, 2}, why.empty() ? "the connection was lost" : why, remote);
+}
+
+Outcome JudgeTls(const TlsFailure& failure, absl::string_view policy, absl::string_view remote) {
+  using What = TlsFailure::What;
+  const std::string asked = absl::StrCat("the policy is ", policy, ", but ");
+  if (failure.what == What::kDenied) {
+    const std::string answer = failure.why.empty() ? "does not offer TLS" : absl::StrCat("refuses TLS: ", failure.why);
+    return FromUs(Kind::kTransient, Scope::kHost, {4, 7, 4}, absl::StrCat(asked, "the host ", answer), remote);
+  }
+  const absl::string_view what = failure.what == What::kUnproved ? "" : "the TLS handshake failed: ";
+  return FromUs(Kind::kTransient, Scope::kHost, {4, 7, 5}, absl::StrCat(asked, what, failure.why), remote);
 }
 
 Outcome JudgeTooLarge(std::uint64_t size, std::uint64_t limit, absl::string_view remote) {
@@ -214,6 +236,7 @@ v1::Outcome ToProto(const Outcome& outcome, absl::Time now) {
   proto.set_bounce_class(cls.data(), cls.size());
   proto.set_ambiguous(outcome.ambiguous);
   proto.set_reports_passed_on(outcome.reports_passed_on);
+  if (outcome.tls) *proto.mutable_tls() = TlsToProto(*outcome.tls);
   const timespec stamp = absl::ToTimespec(now);
   proto.mutable_time()->set_seconds(stamp.tv_sec);
   proto.mutable_time()->set_nanos(static_cast<std::int32_t>(stamp.tv_nsec));

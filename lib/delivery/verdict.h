@@ -22,6 +22,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "hikyaku/v1/events.pb.h"
+#include "lib/delivery/tls_demand.h"
 #include "lib/outcome/outcome.h"
 #include "lib/smtp/client_session.h"
 #include "lib/smtp/reply.h"
@@ -66,6 +67,9 @@ outcome::Outcome JudgeRefusal(smtp::Step step, const smtp::Reply& reply, absl::s
 
 // The connection or the dialogue broke, or time ran out, outside a transaction.
 outcome::Outcome JudgeBroken(absl::string_view why, absl::string_view remote);
+
+// The connection is not what the policy (as TlsPolicy::Text() tells it) asks for. The next host is asked.
+outcome::Outcome JudgeTls(const TlsFailure& failure, absl::string_view policy, absl::string_view remote);
 
 // ---- The host cannot take this message. ----
 

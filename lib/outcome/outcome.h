@@ -8,6 +8,7 @@
 #define HIKYAKU_LIB_OUTCOME_OUTCOME_H_
 
 #include <cstddef>
+#include <optional>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -37,6 +38,17 @@ absl::string_view ScopeName(Scope scope);  // recipient, message, host, domain, 
 
 inline constexpr std::size_t kMaxTextOctets = 1024;  // What is kept of a peer's text.
 
+// The TLS of the connection that an outcome comes from.
+struct TlsUsed {
+  std::string version;
+  std::string cipher;
+  bool verified = false;
+  std::string unverified_reason;
+  std::string policy;  // What was asked for, and by which rule.
+
+  bool operator==(const TlsUsed&) const = default;
+};
+
 // Make one with the functions below, which keep these promises: `text` is never empty, is valid UTF-8 without control
 // characters and at most kMaxTextOctets long; `enhanced` is never empty and its class agrees with `kind`.
 struct Outcome {
@@ -49,6 +61,7 @@ struct Outcome {
   bool ambiguous = false;        // The final dot was sent and no reply came: it may have been delivered.
   BounceClass cls = BounceClass::kTransientFailure;
   bool reports_passed_on = false;  // Delivered to a host that was told, by DSN, what the sender wants to hear.
+  std::optional<TlsUsed> tls;  // Nothing: clear text, or no connection.
 
   bool terminal() const { return kind != Kind::kTransient; }
 

@@ -12,8 +12,8 @@ absl::StatusOr<std::unique_ptr<DeliveryRole>> DeliveryRole::Start(net::IoPool& p
                                                                   std::vector<queue::Shard*> shards, Clock& clock) {
   ASSIGN_OR_RETURN(dns::CaresResolverOptions resolver_options, ResolverOptionsFrom(config));
   ASSIGN_OR_RETURN(WorkerOptions options, WorkerOptionsFrom(config));
-  ASSIGN_OR_RETURN(Network network, NetworkFrom(config));
-  std::unique_ptr<DeliveryRole> role(new DeliveryRole);
+  ASSIGN_OR_RETURN(Network network, NetworkFrom(config, clock));
+  std::unique_ptr<DeliveryRole> role(new DeliveryRole(clock));
   ASSIGN_OR_RETURN(role->resolver_, dns::CreateCaresResolver(std::move(resolver_options)));
   role->keyring_ = std::make_unique<DkimKeyring>(DkimOptionsFrom(config));
   options.attempt.keyring = role->keyring_.get();
@@ -23,7 +23,7 @@ absl::StatusOr<std::unique_ptr<DeliveryRole>> DeliveryRole::Start(net::IoPool& p
 }
 
 absl::Status DeliveryRole::Reload(const v1::Config& config) {
-  ASSIGN_OR_RETURN(Network network, NetworkFrom(config));
+  ASSIGN_OR_RETURN(Network network, NetworkFrom(config, clock_));
   worker_->Update(std::move(network));
   keyring_->Update(DkimOptionsFrom(config));
   return absl::OkStatus();

@@ -28,7 +28,7 @@ class DeliveryRole {
   static absl::StatusOr<std::unique_ptr<DeliveryRole>> Start(net::IoPool& pool, const v1::Config& config,
                                                              std::vector<queue::Shard*> shards, Clock& clock);
 
-  // Takes over routes, egress ranges and DKIM rows. kInvalidArgument: the old ones stay.
+  // Takes over routes, egress ranges, TLS and DKIM rows. kInvalidArgument: the old ones stay.
   absl::Status Reload(const v1::Config& config);
 
   // Takes over DKIM keys whose files have changed. To be called again and again: it looks every kReread.
@@ -41,8 +41,9 @@ class DeliveryRole {
   std::string NotReady() const;
 
  private:
-  DeliveryRole() = default;
+  explicit DeliveryRole(Clock& clock) : clock_(clock) {}
 
+  Clock& clock_;
   std::unique_ptr<dns::Resolver> resolver_;
   std::unique_ptr<DkimKeyring> keyring_;
   absl::Time reread_ = absl::InfinitePast();

@@ -3,8 +3,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
+#include <cstring>
 #include <fstream>
+#include <memory>
+#include <sstream>
 #include <string>
 #include <utility>
 
@@ -12,11 +16,15 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "lib/address/domain.h"
+#include "lib/base/log.h"
 #include "lib/base/status_macros.h"
+#include "lib/config/defaults.h"
 #include "lib/config/duration.h"
 #include "lib/delivery/maildir.h"
 #include "lib/net/dialer.h"
 #include "lib/net/egress_guard.h"
+#include "lib/tls/context.h"
+#include "lib/tls/peer_policy.h"
 
 namespace hikyaku::delivery {
 namespace {
@@ -62,7 +70,51 @@ smtp::ClientTimeouts TimeoutsFrom(const v1::Timeouts& config) {
   timeouts.dot = config::ToDuration(config.dot());
   timeouts.rset = config::ToDuration(config.rset());
   timeouts.quit = config::ToDuration(config.quit());
+  timeouts.tls = config::ToDuration(config.tls());
   return timeouts;
+}
+
+TlsLevel LevelFrom(v1::DeliveryTls::Policy policy) {
+  switch (policy) {
+    case v1::DeliveryTls::none: return TlsLevel::kNone;
+    case v1::DeliveryTls::require: return TlsLevel::kRequire;
+    case v1::DeliveryTls::verify: return TlsLevel::kVerify;
+    default: return TlsLevel::kOpportunistic;
+  }
+}
+
+// The system's roots may be missing, as in a small image: then nobody is believed, which only `verify` minds.
+absl::StatusOr<std::shared_ptr<const tls::TrustRoots>> RootsFrom(const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream pem;
+  pem << file.rdbuf();
+  if (!file && path == config::kSystemRoots) {
+    log::Warn("no certificate authority is believed: the system's list is missing", {{"file", path}});
+    return nullptr;
+  }
+  if (!file) return absl::InvalidArgumentError(absl::StrCat(path, " cannot be read: ", std::strerror(errno)));
+  auto roots = tls::TrustRoots::FromPem(pem.str());
+  if (!roots.ok()) return absl::InvalidArgumentError(absl::StrCat(path, " ", roots.status().message()));
+  return roots;
+}
+
+absl::StatusOr<TlsSettings> TlsFrom(const v1::DeliveryTls& config, Clock& clock) {
+  const auto roots = RootsFrom(config.ca_file());
+  if (!roots.ok()) return At("delivery.tls.ca_file", roots.status());
+  const auto version = config.min_version() == v1::DeliveryTls::tls13 ? tls::MinVersion::kTls13 : tls::MinVersion::kTls12;
+  TlsSettings settings;
+  settings.context = std::make_shared<const tls::ClientContext>(*roots, version, clock);
+  settings.level = LevelFrom(config.policy());
+  settings.clear_text_after = config::ToDuration(config.clear_text_after());
+  settings.broken_memory = config::ToDuration(config.broken_memory());
+  return settings;
+}
+
+RouteRow RowFrom(const v1::Route& route) {
+  RouteRow row{route.domain(), route.to(), route.sender_domain(), route.tenant(), route.stream(), route.sources()};
+  if (route.tls().has_policy()) row.tls = LevelFrom(route.tls().policy());
+  if (route.tls().has_implicit()) row.tls_implicit = route.tls().implicit();
+  return row;
 }
 
 }  // namespace
@@ -87,7 +139,7 @@ absl::StatusOr<WorkerOptions> WorkerOptionsFrom(const v1::Config& config) {
   return options;
 }
 
-absl::StatusOr<Network> NetworkFrom(const v1::Config& config) {
+absl::StatusOr<Network> NetworkFrom(const v1::Config& config, Clock& clock) {
   std::vector<address::Cidr> allowed;
   for (const std::string& text : config.delivery().allow_ranges()) {
     const auto range = address::Cidr::Parse(text);
@@ -95,10 +147,7 @@ absl::StatusOr<Network> NetworkFrom(const v1::Config& config) {
     allowed.push_back(*range);
   }
   std::vector<RouteRow> rows;
-  for (const v1::Route& route : config.delivery().routes()) {
-    rows.push_back(
-        {route.domain(), route.to(), route.sender_domain(), route.tenant(), route.stream(), route.sources()});
-  }
+  for (const v1::Route& route : config.delivery().routes()) rows.push_back(RowFrom(route));
   ASSIGN_OR_RETURN(RouteTable routes, RouteTable::Create(rows, static_cast<std::uint16_t>(config.delivery().port())));
   net::EgressGuard guard(std::move(allowed));
   auto dialer = std::make_shared<net::TcpDialer>(guard, OwnEndpoints(config));
@@ -106,6 +155,7 @@ absl::StatusOr<Network> NetworkFrom(const v1::Config& config) {
   if (const std::string& root = config.delivery().maildir_root(); !root.empty()) {
     network.maildir = std::make_shared<Maildir>(root);
   }
+  ASSIGN_OR_RETURN(network.tls, TlsFrom(config.delivery().tls(), clock));
   return network;
 }
 

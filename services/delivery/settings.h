@@ -19,8 +19,8 @@ namespace hikyaku::delivery {
 
 absl::StatusOr<WorkerOptions> WorkerOptionsFrom(const v1::Config& config);
 
-// Routes and egress ranges: what a reload replaces.
-absl::StatusOr<Network> NetworkFrom(const v1::Config& config);
+// Routes, egress ranges and TLS, for which the file of authorities is read: what a reload replaces. `clock` outlives it.
+absl::StatusOr<Network> NetworkFrom(const v1::Config& config, Clock& clock);
 
 // Empty rows: nothing is signed.
 DkimOptions DkimOptionsFrom(const v1::Config& config);

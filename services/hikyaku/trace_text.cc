@@ -66,6 +66,13 @@ std::string DeliveryText(const v1::DeliveryStatus& delivery, absl::Time now) {
   return text;
 }
 
+// "TLSv1.3, verified", "TLSv1.3, not verified: the certificate is not for mx.example.net".
+std::string TlsText(const v1::Tls& tls) {
+  const std::string text = Printable(tls.version());
+  if (tls.verified()) return absl::StrCat(text, ", verified");
+  return absl::StrCat(text, ", not verified: ", Printable(tls.unverified_reason()));
+}
+
 }  // namespace
 
 std::string StateWord(v1::RecipientState state) {
@@ -83,6 +90,7 @@ std::string OutcomeText(const v1::Outcome& outcome) {
     about.push_back(absl::StrCat("scope ", Word(v1::Outcome::Scope_Name(outcome.scope()), "SCOPE_", outcome.scope())));
     if (!outcome.bounce_class().empty()) about.push_back(Printable(outcome.bounce_class()));
   }
+  if (outcome.has_tls()) about.push_back(TlsText(outcome.tls()));
   if (outcome.ambiguous()) about.push_back("the peer may have taken it");
   std::string text = absl::StrJoin(said, " ");
   if (!about.empty()) absl::StrAppend(&text, "  (", absl::StrJoin(about, "; "), ")");

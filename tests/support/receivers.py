@@ -59,6 +59,7 @@ trace unix - - n - 0 bounce
 error unix - - n - - error
 retry unix - - n - - error
 anvil unix - - n - 1 anvil
+tlsmgr unix - - n 1000? 1 tlsmgr
 proxymap unix - - n - - proxymap
 virtual unix - n n - - virtual
 """
@@ -76,7 +77,7 @@ virtual unix - n n - - virtual
             "smtpd_relay_restrictions": "reject_unauth_destination",
             "virtual_mailbox_base": self.folder, "virtual_mailbox_maps": "static:mail/", "virtual_minimum_uid": "100",
             "virtual_uid_maps": f"static:{NOBODY}", "virtual_gid_maps": f"static:{NOBODY}",
-            "maillog_file": self.folder / "maillog", "maillog_file_prefixes": self.folder,
+            "maillog_file": self.folder / "maillog", "maillog_file_prefixes": self.folder, **self.settings(),
         }
         (self.folder / "etc/main.cf").write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
         (self.folder / "etc/master.cf").write_text(self.SERVICES)
@@ -85,6 +86,9 @@ virtual unix - n n - - virtual
         wait_for(lambda: port_open(self.address, 25), 60, self.output)
         return self
 
+    def settings(self):
+        return {}
+
     def output(self):
         log = self.folder / "maillog"
         return log.read_text(errors="replace") if log.exists() else ""
@@ -92,6 +96,17 @@ virtual unix - n n - - virtual
     def stop(self):
         subprocess.run(["postfix", "-c", self.folder / "etc", "stop"], capture_output=True, timeout=60)
         super().stop()
+
+
+class PostfixTls(Postfix):
+    """With STARTTLS as `identity` (support.certificates)."""
+
+    identity = None
+
+    def settings(self):
+        certificate, key = self.identity.files
+        return {"smtpd_tls_security_level": "may", "smtpd_tls_chain_files": f"{key}, {certificate}",
+                "smtpd_tls_received_header": "yes", "smtpd_tls_session_cache_database": ""}
 
 
 class OpenSmtpd(Receiver):
@@ -203,7 +218,21 @@ class Aiosmtpd(Receiver):
 
     def start(self):
         return self.run("/usr/bin/python3", "-m", "aiosmtpd", "--nosetuid", "--smtputf8",
-                        "--listen", f"{self.address}:25", "--class", "aiosmtpd.handlers.Mailbox", self.folder / "mail")
+                        "--listen", f"{self.address}:25", *self.options(), "--class", "aiosmtpd.handlers.Mailbox",
+                        self.folder / "mail")
+
+    def options(self):
+        return []
+
+
+class AiosmtpdTls(Aiosmtpd):
+    """With STARTTLS as `identity` (support.certificates), without which it takes no mail."""
+
+    identity = None
+
+    def options(self):
+        certificate, key = self.identity.files
+        return ["--tlscert", certificate, "--tlskey", key]
 
 
 class SmtpSink(Receiver):

@@ -107,6 +107,8 @@ def send_mail(address, sender, recipients, data, timeout=30):
 class Mail:
     """What a Sink took responsibility for."""
 
+    tls = None  # The version that it came over.
+
     def __init__(self, sender, recipients, raw, parameters):
         self.sender, self.recipients = sender, recipients
         self.raw = raw                # Between DATA's 354 and the final dot, as on the wire, still dot-stuffed.
@@ -136,10 +138,12 @@ class Sink:
     "HELO", "MAIL", "RCPT", "DATA", "BDAT", "dot", "RSET", "QUIT". An answer: "450 4.2.0 later", "drop" (close at once),
     "hang" (answer nothing until the client goes), or a number of seconds to wait before the usual answer.
     on_told: called with a mail right after its 250 was sent.
+    tls: an ssl.SSLContext; STARTTLS is then offered, or with `implicit` each connection begins with the handshake.
     """
 
     def __init__(self, address, port=25, script=None, extensions=("PIPELINING", "8BITMIME", "SMTPUTF8", "CHUNKING",
-                                                                   "ENHANCEDSTATUSCODES", "SIZE 52428800")):
+                                                                   "ENHANCEDSTATUSCODES", "SIZE 52428800"), tls=None, implicit=False):
+        self.tls, self.implicit = tls, implicit
         self.script = script or (lambda stage, argument, session: None)
         self.extensions = extensions
         self.on_told = lambda mail: None
@@ -162,14 +166,19 @@ class Sink:
                     sink.active += 1
                     sink.most_active = max(sink.most_active, sink.active)
                     sink.sockets.add(self.request)
+                session = Session(sink, self.rfile, self.wfile, number)
+                session.socket = self.request
                 try:
-                    Session(sink, self.rfile, self.wfile, number).run()
+                    if sink.implicit:
+                        session.start_tls()
+                    session.run()
                 except (ConnectionError, EOFError, TimeoutError):
                     pass
                 finally:
                     with sink.lock:
                         sink.active -= 1
-                        sink.sockets.discard(self.request)
+                        sink.sockets -= {self.request, session.socket}
+                    session.socket.close()
 
         class Server(socketserver.ThreadingTCPServer):
             allow_reuse_address, daemon_threads, request_queue_size = True, True, 512
@@ -197,6 +206,20 @@ class Sink:
 class Session:
     def __init__(self, sink, rfile, wfile, number):
         self.sink, self.rfile, self.wfile, self.number = sink, rfile, wfile, number
+        self.socket = self.tls = None
+        self.reset()
+
+    def start_tls(self):
+        """A handshake; then all goes over it."""
+        clear = self.socket
+        try:
+            self.socket = self.sink.tls.wrap_socket(clear, server_side=True)
+        except OSError as error:
+            raise EOFError from error
+        with self.sink.lock:
+            self.sink.sockets = self.sink.sockets - {clear} | {self.socket}
+        self.tls = self.socket.version()
+        self.rfile, self.wfile = self.socket.makefile("rb"), self.socket.makefile("wb")
         self.reset()
 
     def reset(self):
@@ -240,9 +263,13 @@ class Session:
 
     def one(self, verb, argument):
         if verb == "EHLO":
-            lines = ["sink.test", *self.sink.extensions]
+            offer = ["STARTTLS"] if self.sink.tls and not self.tls else []
+            lines = ["sink.test", *self.sink.extensions, *offer]
             self.answer("EHLO", argument, "\r\n".join(
                 f"250{'-' if i + 1 < len(lines) else ' '}{line}" for i, line in enumerate(lines)))
+        elif verb == "STARTTLS" and self.sink.tls:
+            if self.answer("STARTTLS", argument, "220 2.0.0 go ahead") == "220":
+                self.start_tls()
         elif verb == "HELO":
             self.answer("HELO", argument, "250 sink.test")
         elif verb == "MAIL":
@@ -300,6 +327,7 @@ class Session:
 
     def finish(self, raw):
         mail = Mail(self.sender, self.recipients, raw, self.parameters)
+        mail.tls = self.tls
         scripted = self.sink.script("dot", "", self)
         # A mail counts before its 250 is sent, as with any receiver that keeps its word.
         if scripted is None or isinstance(scripted, (int, float)) or str(scripted).startswith("2"):

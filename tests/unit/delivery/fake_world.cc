@@ -9,6 +9,7 @@
 #include "absl/strings/strip.h"
 #include "lib/net/memory_stream.h"
 #include "lib/net/sleep.h"
+#include "lib/tls/tls_stream.h"
 
 namespace hikyaku::delivery {
 namespace {
@@ -90,6 +91,17 @@ void FakePeer::On(const std::string& prefix, std::vector<std::string> replies) {
   rules_.insert(rules_.begin(), {prefix, std::move(replies)});
 }
 
+void FakePeer::SpeakTls(std::shared_ptr<const tls::ServerContext> identity, bool implicit) {
+  absl::MutexLock lock(&mutex_);
+  identity_ = std::move(identity);
+  implicit_ = implicit;
+}
+
+std::shared_ptr<const tls::ServerContext> FakePeer::identity(bool implicit) const {
+  absl::MutexLock lock(&mutex_);
+  return implicit == implicit_ ? identity_ : nullptr;
+}
+
 void FakePeer::Watch(std::function<void(const std::string&)> watcher) {
   absl::MutexLock lock(&mutex_);
   watcher_ = std::move(watcher);
@@ -123,6 +135,7 @@ void FakePeer::KeepBody(std::string body) {
 
 std::string FakePeer::Default(const std::string& command) const {
   if (command.empty()) return "220 fake ESMTP";
+  if (command == "STARTTLS") return "220 go ahead";
   if (command == "DATA") return "354 go on";
   if (command == "QUIT") return "221 bye|close";
   if (!absl::StartsWith(command, "EHLO") && !absl::StartsWith(command, "LHLO")) return "250 2.0.0 ok";
@@ -155,23 +168,35 @@ std::string FakePeer::Answer(const std::string& command) {
 }
 
 awaitable<void> FakePeer::Serve(std::shared_ptr<FakePeer> peer, std::unique_ptr<net::Stream> stream) {
-  Reader reader(*stream);
+  if (const auto identity = peer->identity(/*implicit=*/true)) {
+    tls::Handshake shaken = co_await tls::HandshakeAsServer(identity, std::move(stream), kForEver);
+    if (!shaken.status.ok()) co_return;
+    stream = std::move(shaken.stream);
+  }
+  std::optional<Reader> reader(std::in_place, *stream);
   bool open = co_await Say(*stream, peer->Answer(""));
   while (open) {
-    const std::optional<std::string> line = co_await reader.Until("\r\n");
+    const std::optional<std::string> line = co_await reader->Until("\r\n");
     if (!line) co_return;
     if (absl::StartsWith(*line, "BDAT")) {
       const std::vector<std::string> words = absl::StrSplit(*line, ' ');
       std::size_t size = 0;
       if (!absl::SimpleAtoi(words.at(1), &size)) co_return;
-      std::optional<std::string> body = co_await reader.Exactly(size);
+      std::optional<std::string> body = co_await reader->Exactly(size);
       if (!body) co_return;
       peer->KeepBody(*std::move(body));
     }
     const std::string reply = peer->Answer(*line);
     open = co_await Say(*stream, reply);
+    const auto identity = peer->identity(/*implicit=*/false);
+    if (open && identity != nullptr && *line == "STARTTLS" && absl::StartsWith(reply, "220")) {
+      tls::Handshake shaken = co_await tls::HandshakeAsServer(identity, std::move(stream), kForEver);
+      if (!shaken.status.ok()) co_return;
+      stream = std::move(shaken.stream);
+      reader.emplace(*stream);
+    }
     if (!open || !absl::StartsWith(reply, "354")) continue;
-    std::optional<std::string> body = co_await reader.Until("\r\n.\r\n");
+    std::optional<std::string> body = co_await reader->Until("\r\n.\r\n");
     if (!body) co_return;
     peer->KeepBody(*std::move(body) + "\r\n");
     open = co_await Say(*stream, peer->Answer("."));

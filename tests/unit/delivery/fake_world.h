@@ -16,6 +16,7 @@
 #include "lib/net/dialer.h"
 #include "lib/net/task_group.h"
 #include "lib/queue/shard.h"
+#include "lib/tls/context.h"
 
 namespace hikyaku::delivery {
 
@@ -29,6 +30,10 @@ class FakePeer {
   // as without a rule; one that begins with "slowly " comes after 100 ms, with "drip " an octet each 10 ms, one that
   // ends in "|close" closes after it; what follows "|then " comes a moment later. Later rules come first.
   void On(const std::string& prefix, std::vector<std::string> replies);
+
+  // From now on a 220 to STARTTLS is followed by a handshake as `identity`'s owner; with `implicit`, the connection begins
+  // with one.
+  void SpeakTls(std::shared_ptr<const tls::ServerContext> identity, bool implicit = false);
 
   // Called for each command before its answer.
   void Watch(std::function<void(const std::string&)> watcher);
@@ -48,6 +53,7 @@ class FakePeer {
     std::size_t next = 0;
   };
 
+  std::shared_ptr<const tls::ServerContext> identity(bool implicit) const;
   std::string Answer(const std::string& command);
   std::string Default(const std::string& command) const;
   void KeepBody(std::string body);
@@ -56,6 +62,8 @@ class FakePeer {
   mutable absl::Mutex mutex_;
   std::vector<Rule> rules_ ABSL_GUARDED_BY(mutex_);
   std::function<void(const std::string&)> watcher_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<const tls::ServerContext> identity_ ABSL_GUARDED_BY(mutex_);
+  bool implicit_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::string> commands_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::string> bodies_ ABSL_GUARDED_BY(mutex_);
   int connections_ ABSL_GUARDED_BY(mutex_) = 0;

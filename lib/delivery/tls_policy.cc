@@ -1,0 +1,26 @@
+#include "lib/delivery/tls_policy.h"
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace hikyaku::delivery {
+
+std::string TlsPolicy::Text() const { return absl::StrCat(TlsLevelName(demand.level), " by ", rule); }
+
+TlsPolicy ChooseTls(const TlsSettings& settings, const NextHop& hop) {
+  TlsPolicy policy;
+  policy.rule = "delivery.tls";
+  policy.demand.level = settings.level;
+  if (absl::StartsWith(hop.host, "unix:")) policy.demand.level = TlsLevel::kNone;  // It does not leave the machine.
+  if (hop.rule == nullptr) return policy;
+  const RouteRule& row = *hop.rule;
+  if (row.tls || row.tls_implicit) policy.rule = row.text;
+  if (row.tls) policy.demand.level = *row.tls;
+  policy.demand.implicit = row.tls_implicit;
+  if (row.tls_implicit) policy.demand.level = std::max(policy.demand.level, TlsLevel::kRequire);
+  return policy;
+}
+
+}  // namespace hikyaku::delivery
