@@ -33,8 +33,9 @@ absl::Status ReloadablePolicy::Load(const v1::Config& config) {
   std::vector<std::string> routed;
   std::vector<delivery::RouteRow> rows;
   for (const v1::Route& route : config.delivery().routes()) {
-    rows.push_back(
-        {route.domain(), route.to(), route.sender_domain(), route.tenant(), route.stream(), route.sources()});
+    // A row without a target says only how mail is delivered, which is not asked for here.
+    rows.push_back({route.domain(), route.to().empty() ? "smtp:" : route.to(), route.sender_domain(), route.tenant(),
+                    route.stream(), route.sources()});
     if (!absl::StartsWith(route.domain(), "[")) continue;
     if (const auto literal = address::ParseAddressLiteral(route.domain()); literal.ok()) {
       routed.push_back(literal->ToLiteral());
