@@ -98,8 +98,11 @@ void LeaseSession::Report(const HeldLease& held, internal::v1::Verdict verdict, 
   if (lost) log::Warn("verdict_of_lost_lease", {{"domain", held.lease().delivery.domain()}});
   verdict.set_lease(id);
   Speak();
-  stream_->Report(std::move(verdict));
-  if (more) Grant(1);
+  if (more) {
+    stream_->ReportAndGrant(std::move(verdict), 1);
+  } else {
+    stream_->Report(std::move(verdict));
+  }
 }
 
 void LeaseSession::GiveBack(const HeldLease& held, bool more) {

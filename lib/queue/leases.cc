@@ -124,7 +124,12 @@ void Leases::Drain(absl::Mutex& mu, Stream& stream) {
   while (!stream.notices.empty()) {
     std::deque<Notice> notices = std::exchange(stream.notices, {});
     mu.Unlock();
-    for (Notice& notice : notices) Tell(*stream.listener, notice);
+    bool ended = false;
+    for (Notice& notice : notices) {
+      ended = notice.kind == Notice::kClosed;
+      Tell(*stream.listener, notice);
+    }
+    if (!ended) stream.listener->OnPause();
     mu.Lock();
   }
   stream.draining = false;

@@ -13,12 +13,12 @@
 #include "lib/queue/engine.h"
 #include "lib/queue/enqueue.h"
 #include "lib/queue/keys.h"
+#include "lib/queue/local_leases.h"
 #include "lib/queue/operator.h"
 #include "lib/queue/queries.h"
 #include "lib/queue/reclaim.h"
 #include "lib/queue/retention.h"
 #include "lib/queue/rocks_store.h"
-#include "lib/queue/verdict.h"
 
 namespace hikyaku::queue {
 namespace {
@@ -36,72 +36,6 @@ constexpr std::uint64_t kShareOfSpare = 8;
 // Looked at in one tick, for each a step of memory: under the mutex for less than a millisecond.
 constexpr std::size_t kSweepItems = 2000;
 constexpr std::size_t kSweepLanes = 500;
-
-// A worker's end of its stream.
-class LocalLeaseStream : public LeaseStream {
- public:
-  LocalLeaseStream(std::shared_ptr<Engine> engine, std::shared_ptr<Stream> stream)
-      : owner_(std::move(engine)), engine_(*owner_), stream_(std::move(stream)) {}
-  ~LocalLeaseStream() override { Close(); }
-
-  void Grant(std::uint32_t leases) override {
-    {
-      absl::MutexLock lock(&engine_.mu);
-      if (stream_->closed) return;
-      Leases::Heard(*stream_, engine_.LeaseClock());
-      stream_->credits += leases;
-    }
-    engine_.Dispatch();
-  }
-
-  void Report(internal::v1::Verdict verdict) override {
-    ItemPtr item;
-    {
-      absl::MutexLock lock(&engine_.mu);
-      Leases::Heard(*stream_, engine_.LeaseClock());
-      item = Held(verdict.lease());
-      if (item == nullptr || item->delivery == nullptr) {
-        engine_.metrics.late_verdicts.Increment();
-        return;
-      }
-      item->state = ItemState::kReporting;
-    }
-    auto operation = MakeVerdict(engine_, std::move(item), std::move(verdict));
-    engine_.committer.Push(std::move(operation));
-  }
-
-  void GiveBack(std::uint64_t lease) override {
-    {
-      absl::MutexLock lock(&engine_.mu);
-      Leases::Heard(*stream_, engine_.LeaseClock());
-      const ItemPtr item = Held(lease);
-      if (item == nullptr) return;
-      if (item->state == ItemState::kEnding) return engine_.leases.Unassign(*item);  // The purge settles the rest.
-      engine_.TakeBack(item, /*lost=*/false);
-    }
-    engine_.Dispatch();
-  }
-
-  void Renew() override {
-    absl::MutexLock lock(&engine_.mu);
-    Leases::Heard(*stream_, engine_.LeaseClock());
-  }
-
-  absl::Duration lease_time() const override { return engine_.options.lease_timeout; }
-
-  void Close() override { engine_.CloseStream(*stream_, absl::CancelledError("closed by the worker")); }
-
- private:
-  // The item while the worker may still speak of it: also if a purge is about to end it.
-  ItemPtr Held(std::uint64_t lease) const ABSL_SHARED_LOCKS_REQUIRED(engine_.mu) {
-    const auto it = stream_->leases.find(lease);
-    return it == stream_->leases.end() || it->second->state == ItemState::kReporting ? nullptr : it->second;
-  }
-
-  const std::shared_ptr<Engine> owner_;  // So that a late destruction finds a stopped engine, not a freed one.
-  Engine& engine_;
-  const std::shared_ptr<Stream> stream_;
-};
 
 class LocalSubscription : public EventSubscription {
  public:
@@ -433,7 +367,7 @@ std::unique_ptr<LeaseStream> LocalShard::OpenLeases(std::string worker, LeaseLis
     stopping = stopping_;
   }
   if (stopping) engine_->CloseStream(*stream, absl::UnavailableError("the shard is stopping"));
-  return std::make_unique<LocalLeaseStream>(engine_, std::move(stream));
+  return MakeLocalLeases(engine_, std::move(stream));
 }
 
 void LocalShard::GetMessage(v1::GetMessageRequest request, Done<v1::GetMessageResponse> done) {

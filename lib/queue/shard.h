@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -48,6 +49,9 @@ class LeaseListener {
   // The lease is lost (it ran out, or its message was cancelled): the final dot must not be sent any more.
   virtual void OnRevoked(std::uint64_t lease) = 0;
 
+  // That was all for now: one who passes words on may gather them until here.
+  virtual void OnPause() {}
+
   // The stream ended: every lease on it is lost. kCancelled: the worker closed it itself. kUnavailable: the shard is
   // stopping, or cannot be reached: open another stream after a pause. The last call.
   virtual void OnClosed(absl::Status why) = 0;
@@ -63,6 +67,12 @@ class LeaseStream {
 
   // Ends a lease; OnRecorded follows. A lease that was lost meanwhile is ignored and counted.
   virtual void Report(internal::v1::Verdict verdict) = 0;
+
+  // Report, then Grant: what most attempts end with.
+  virtual void ReportAndGrant(internal::v1::Verdict verdict, std::uint32_t leases) {
+    Report(std::move(verdict));
+    Grant(leases);
+  }
 
   // Gives a lease back as it was.
   virtual void GiveBack(std::uint64_t lease) = 0;

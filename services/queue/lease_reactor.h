@@ -6,7 +6,6 @@
 #ifndef HIKYAKU_SERVICES_QUEUE_LEASE_REACTOR_H_
 #define HIKYAKU_SERVICES_QUEUE_LEASE_REACTOR_H_
 
-#include <deque>
 #include <memory>
 
 #include "absl/synchronization/mutex.h"
@@ -14,6 +13,7 @@
 #include "hikyaku/internal/v1/queue.grpc.pb.h"
 #include "lib/queue/shard.h"
 #include "services/common/gate.h"
+#include "services/queue/outbox.h"
 
 namespace hikyaku::queue {
 
@@ -34,10 +34,15 @@ class LeaseReactor final : public grpc::ServerBidiReactor<internal::v1::WorkerMe
   void OnLease(queue::Lease lease) override;
   void OnRecorded(std::uint64_t lease) override;
   void OnRevoked(std::uint64_t lease) override;
+  void OnPause() override;
   void OnClosed(absl::Status why) override;
 
-  void Handle(internal::v1::WorkerMessage& message);
-  void Send(internal::v1::ShardMessage message);
+  void Handle(internal::v1::WorkerMessage& word);
+  void Begin(const internal::v1::Hello& hello);
+  // Goes out at the next OnPause.
+  void Say(internal::v1::ShardMessage word);
+  // Begins a write if one can begin.
+  void WriteOn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Ends the call once; later calls do nothing.
   void FinishOnce(const grpc::Status& status);
 
@@ -45,9 +50,10 @@ class LeaseReactor final : public grpc::ServerBidiReactor<internal::v1::WorkerMe
   hikyaku::Gate& gate_;
   std::unique_ptr<LeaseStream> stream_;  // Set by Hello, on gRPC's thread.
   internal::v1::WorkerMessage incoming_;
+  std::uint32_t credit_ = 0;  // Of the words of one message: granted when they are all read.
 
   absl::Mutex mutex_;
-  std::deque<internal::v1::ShardMessage> outgoing_ ABSL_GUARDED_BY(mutex_);  // front() is being written.
+  Outbox<internal::v1::ShardMessage> outgoing_ ABSL_GUARDED_BY(mutex_);
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

@@ -1,5 +1,8 @@
 #include "services/queue/queue_service.h"
 
+#include <atomic>
+#include <memory>
+#include <string>
 #include <utility>
 
 #include "services/common/grpc_status.h"
@@ -47,6 +50,29 @@ Done<Response> FinishWriteWith(grpc::CallbackServerContext* context, grpc::Serve
   };
 }
 
+// A request with others in it: each is a write of its own; the last one that is settled sends the answer of all.
+void EnqueueTogether(Shard& shard, internal::v1::EnqueueRequest first, grpc::ServerUnaryReactor* reactor,
+                     internal::v1::EnqueueResponse* response) {
+  google::protobuf::RepeatedPtrField<internal::v1::EnqueueRequest> more;
+  more.Swap(first.mutable_more());
+  const int count = 1 + more.size();
+  for (int i = 0; i < count; ++i) response->add_results();
+  const auto left = std::make_shared<std::atomic<int>>(count);
+  for (int i = 0; i < count; ++i) {
+    shard.Enqueue(
+        i == 0 ? std::move(first) : std::move(more[i - 1]),
+        [left, reactor, result = response->mutable_results(i)](absl::StatusOr<internal::v1::EnqueueResponse> settled) {
+          if (settled.ok()) {
+            result->set_replayed_response(std::move(*settled->mutable_replayed_response()));
+          } else {
+            result->set_code(static_cast<int>(settled.status().code()));
+            result->set_error(std::string(settled.status().message()));
+          }
+          if (left->fetch_sub(1) == 1) reactor->Finish(grpc::Status::OK);
+        });
+  }
+}
+
 }  // namespace
 
 grpc::ServerUnaryReactor* QueueService::Enqueue(grpc::CallbackServerContext* context,
@@ -55,7 +81,11 @@ grpc::ServerUnaryReactor* QueueService::Enqueue(grpc::CallbackServerContext* con
   // gRPC made the request for this call alone and reads it no more: taking it spares a copy of the body.
   auto* taken = const_cast<internal::v1::EnqueueRequest*>(request);
   auto* reactor = new UnaryCall(calls_);
-  shard_.Enqueue(std::move(*taken), FinishWriteWith(context, reactor, response));
+  if (!taken->more().empty()) {
+    EnqueueTogether(shard_, std::move(*taken), reactor, response);
+  } else {
+    shard_.Enqueue(std::move(*taken), FinishWriteWith(context, reactor, response));
+  }
   return reactor;
 }
 

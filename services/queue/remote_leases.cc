@@ -10,6 +10,22 @@ namespace hikyaku::queue {
 using internal::v1::ShardMessage;
 using internal::v1::WorkerMessage;
 
+namespace {
+
+WorkerMessage Credit(std::uint32_t leases) {
+  WorkerMessage word;
+  word.mutable_credit()->set_leases(leases);
+  return word;
+}
+
+WorkerMessage Said(internal::v1::Verdict verdict) {
+  WorkerMessage word;
+  *word.mutable_verdict() = std::move(verdict);
+  return word;
+}
+
+}  // namespace
+
 RemoteLeases::RemoteLeases(internal::v1::QueueService::Stub& stub, std::string worker, LeaseListener* listener)
     : listener_(listener) {
   stub.async()->Lease(&context_, this);
@@ -18,21 +34,18 @@ RemoteLeases::RemoteLeases(internal::v1::QueueService::Stub& stub, std::string w
   StartCall();
   WorkerMessage hello;
   hello.mutable_hello()->set_worker(std::move(worker));
+  hello.mutable_hello()->set_reads_more(true);
   Send(std::move(hello));
 }
 
 RemoteLeases::~RemoteLeases() { Close(); }
 
-void RemoteLeases::Grant(std::uint32_t leases) {
-  WorkerMessage message;
-  message.mutable_credit()->set_leases(leases);
-  Send(std::move(message));
-}
+void RemoteLeases::Grant(std::uint32_t leases) { Send(Credit(leases)); }
 
-void RemoteLeases::Report(internal::v1::Verdict verdict) {
-  WorkerMessage message;
-  *message.mutable_verdict() = std::move(verdict);
-  Send(std::move(message));
+void RemoteLeases::Report(internal::v1::Verdict verdict) { Send(Said(std::move(verdict))); }
+
+void RemoteLeases::ReportAndGrant(internal::v1::Verdict verdict, std::uint32_t leases) {
+  Send(Said(std::move(verdict)), Credit(leases));
 }
 
 void RemoteLeases::GiveBack(std::uint64_t lease) {
@@ -55,19 +68,20 @@ void RemoteLeases::Close() {
   done_.WaitForNotification();
 }
 
-void RemoteLeases::Send(WorkerMessage message) {
+template <typename... Words>
+void RemoteLeases::Send(Words... words) {
   absl::MutexLock lock(&mutex_);
   if (broken_) return;
-  outgoing_.push_back(std::move(message));
-  if (outgoing_.size() == 1) StartWrite(&outgoing_.front());
+  (outgoing_.Add(std::move(words)), ...);
+  if (const WorkerMessage* next = outgoing_.Next()) StartWrite(next);
 }
 
 void RemoteLeases::OnWriteDone(bool ok) {
   {
     absl::MutexLock lock(&mutex_);
-    outgoing_.pop_front();
     if (ok && !broken_) {
-      if (!outgoing_.empty()) StartWrite(&outgoing_.front());
+      outgoing_.Written();
+      if (const WorkerMessage* next = outgoing_.Next()) StartWrite(next);
       return;
     }
   }
@@ -77,24 +91,33 @@ void RemoteLeases::OnWriteDone(bool ok) {
 void RemoteLeases::OnReadDone(bool ok) {
   if (!ok) return EndWrites();
   Hear(incoming_);
+  for (ShardMessage& word : *incoming_.mutable_more()) Hear(word);
+  listener_->OnPause();
   incoming_.Clear();
   StartRead(&incoming_);
 }
 
-void RemoteLeases::Hear(ShardMessage& message) {
-  switch (message.kind_case()) {
+void RemoteLeases::Hear(ShardMessage& word) {
+  switch (word.kind_case()) {
     case ShardMessage::kLease: {
       queue::Lease lease;
-      lease.id = message.lease().lease();
-      lease.delivery = std::move(*message.mutable_lease()->mutable_delivery());
-      lease.body = std::make_shared<const std::string>(std::move(*message.mutable_lease()->mutable_body()));
+      lease.id = word.lease().lease();
+      lease.delivery = std::move(*word.mutable_lease()->mutable_delivery());
+      lease.body = std::make_shared<const std::string>(std::move(*word.mutable_lease()->mutable_body()));
       return listener_->OnLease(std::move(lease));
     }
-    case ShardMessage::kRecorded: return listener_->OnRecorded(message.recorded());
-    case ShardMessage::kRevoked: return listener_->OnRevoked(message.revoked());
-    case ShardMessage::kWelcome: lease_micros_.store(message.welcome().lease_timeout_micros()); return;
-    default: return;  // A newer shard's message: nothing of ours hangs on it.
+    case ShardMessage::kRecorded: return listener_->OnRecorded(word.recorded());
+    case ShardMessage::kRevoked: return listener_->OnRevoked(word.revoked());
+    case ShardMessage::kWelcome: return Begin(word.welcome());
+    default: return;  // A newer shard's word: nothing of ours hangs on it.
   }
+}
+
+void RemoteLeases::Begin(const internal::v1::Welcome& welcome) {
+  lease_micros_.store(welcome.lease_timeout_micros());
+  if (!welcome.reads_more()) return;
+  absl::MutexLock lock(&mutex_);
+  outgoing_.Join();
 }
 
 void RemoteLeases::EndWrites() {

@@ -5,7 +5,6 @@
 #define HIKYAKU_SERVICES_QUEUE_REMOTE_LEASES_H_
 
 #include <atomic>
-#include <deque>
 #include <string>
 
 #include "absl/synchronization/mutex.h"
@@ -13,6 +12,7 @@
 #include "grpcpp/client_context.h"
 #include "hikyaku/internal/v1/queue.grpc.pb.h"
 #include "lib/queue/shard.h"
+#include "services/queue/outbox.h"
 
 namespace hikyaku::queue {
 
@@ -24,6 +24,7 @@ class RemoteLeases final : public LeaseStream,
 
   void Grant(std::uint32_t leases) override;
   void Report(internal::v1::Verdict verdict) override;
+  void ReportAndGrant(internal::v1::Verdict verdict, std::uint32_t leases) override;
   void GiveBack(std::uint64_t lease) override;
   void Renew() override;
   absl::Duration lease_time() const override;
@@ -34,8 +35,11 @@ class RemoteLeases final : public LeaseStream,
   void OnWriteDone(bool ok) override;
   void OnDone(const grpc::Status& status) override;
 
-  void Send(internal::v1::WorkerMessage message);
-  void Hear(internal::v1::ShardMessage& message);
+  // Each in its order; together, if the shard reads that.
+  template <typename... Words>
+  void Send(Words... words);
+  void Hear(internal::v1::ShardMessage& word);
+  void Begin(const internal::v1::Welcome& welcome);
   // Lets the call end when nothing is left to write: a hold is what keeps a half-closed call open.
   void EndWrites();
 
@@ -46,8 +50,8 @@ class RemoteLeases final : public LeaseStream,
   absl::Notification done_;
 
   absl::Mutex mutex_;
-  std::deque<internal::v1::WorkerMessage> outgoing_ ABSL_GUARDED_BY(mutex_);  // front() is being written.
-  bool broken_ ABSL_GUARDED_BY(mutex_) = false;                               // Nothing is written any more.
+  Outbox<internal::v1::WorkerMessage> outgoing_ ABSL_GUARDED_BY(mutex_);
+  bool broken_ ABSL_GUARDED_BY(mutex_) = false;  // Nothing is written any more.
 };
 
 }  // namespace hikyaku::queue

@@ -113,12 +113,24 @@ bool TryAgain(C* call, const grpc::Status& status, const absl::Status& result, a
   return true;
 }
 
+// What became of one of several. `repeated`: that this try was not written says nothing of the first.
+absl::StatusOr<internal::v1::EnqueueResponse> Part(internal::v1::EnqueueResult& result, bool repeated) {
+  if (result.code() != 0) {
+    const grpc::Status refused(static_cast<grpc::StatusCode>(result.code()), result.error());
+    return repeated ? InDoubt(refused) : FromGrpcStatus(refused);
+  }
+  internal::v1::EnqueueResponse response;
+  response.set_replayed_response(std::move(*result.mutable_replayed_response()));
+  return response;
+}
+
 }  // namespace
 
 RemoteShard::RemoteShard(std::string name, const std::string& address, const InternalTls& tls, std::size_t max_message,
-                         absl::Duration doubt_limit)
+                         absl::Duration doubt_limit, absl::Duration slow)
     : name_(std::move(name)),
       doubt_limit_(doubt_limit),
+      slow_(slow),
       channel_(grpc::CreateCustomChannel(address, tls.Client(), Arguments(tls.server_name(), max_message))),
       stub_(internal::v1::QueueService::NewStub(channel_)) {
   channel_->GetState(/*try_to_connect=*/true);
@@ -126,12 +138,82 @@ RemoteShard::RemoteShard(std::string name, const std::string& address, const Int
 
 RemoteShard::~RemoteShard() { calls_.Wait(); }
 
-void RemoteShard::Enqueue(internal::v1::EnqueueRequest request, Done<internal::v1::EnqueueResponse> done) {
+void RemoteShard::Enqueue(internal::v1::EnqueueRequest request, EnqueueDone done) {
+  calls_.Enter();  // Until the answer is given.
+  EnqueueDone counted = [this, done = std::move(done)](absl::StatusOr<internal::v1::EnqueueResponse> answer) mutable {
+    std::move(done)(std::move(answer));
+    calls_.Leave();
+  };
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto now = std::chrono::steady_clock::now();
+    waiting_.push_back({std::move(request), std::move(counted), now});
+    if (reads_more_ && sending_ >= kCalls && absl::FromChrono(now - begun_) < slow_) return;
+    ++sending_;
+  }
+  SendWaiting();
+}
+
+void RemoteShard::SendWaiting() {
+  internal::v1::EnqueueRequest request;
+  absl::Duration limit;
+  std::vector<EnqueueDone> dones = TakeWaiting(request, limit);
+  if (dones.empty()) return;
   calls_.Enter();
-  Write(NewCall(std::move(request), std::move(done), kWriteLimit), [this](auto* call, auto answered) {
-    if (call->repeats > 0) call->request.set_maybe_repeat(true);
+  auto* call = NewCall(std::move(request), EnqueueDone(), limit);
+  call->done = [this, call, dones = std::move(dones)](absl::StatusOr<internal::v1::EnqueueResponse> answer) mutable {
+    if (call->repeats == 0) SendWaiting();
+    Answer(call->request, std::move(dones), std::move(answer), call->repeats > 0);
+  };
+  Write(call, [this](auto* call, auto answered) {
+    if (call->repeats == 1) SendWaiting();  // It may be long until it ends.
+    if (call->repeats > 0) {
+      call->request.set_maybe_repeat(true);
+      for (internal::v1::EnqueueRequest& other : *call->request.mutable_more()) other.set_maybe_repeat(true);
+    }
     stub_->async()->Enqueue(&*call->context, &call->request, &call->response, std::move(answered));
   });
+}
+
+std::vector<RemoteShard::EnqueueDone> RemoteShard::TakeWaiting(internal::v1::EnqueueRequest& request,
+                                                               absl::Duration& limit) {
+  std::vector<EnqueueDone> dones;
+  absl::MutexLock lock(&mutex_);
+  begun_ = std::chrono::steady_clock::now();
+  if (!waiting_.empty()) limit = kWriteLimit - absl::FromChrono(begun_ - waiting_.front().since);
+  const std::size_t most = reads_more_ ? kTogether : 1;
+  std::size_t bytes = 0;
+  while (!waiting_.empty() && dones.size() < most) {
+    Waiting& next = waiting_.front();
+    bytes += next.request.body().size();
+    if (!dones.empty() && bytes > kTogetherBytes) break;
+    (dones.empty() ? request : *request.add_more()) = std::move(next.request);
+    dones.push_back(std::move(next.done));
+    waiting_.pop_front();
+  }
+  if (dones.empty()) --sending_;
+  return dones;
+}
+
+void RemoteShard::Answer(internal::v1::EnqueueRequest& request, std::vector<EnqueueDone> dones,
+                         absl::StatusOr<internal::v1::EnqueueResponse> answer, bool repeated) {
+  if (absl::IsUnavailable(answer.status()) || absl::IsDeadlineExceeded(answer.status())) {
+    for (EnqueueDone& done : dones) std::move(done)(answer.status());
+    return;
+  }
+  if (answer.ok() && answer->results_size() == static_cast<int>(dones.size())) {
+    for (std::size_t i = 0; i < dones.size(); ++i) std::move(dones[i])(Part(*answer->mutable_results(i), repeated));
+    return;
+  }
+  std::move(dones[0])(std::move(answer));
+  if (dones.size() == 1) return;
+  google::protobuf::RepeatedPtrField<internal::v1::EnqueueRequest> more;
+  more.Swap(request.mutable_more());
+  {
+    absl::MutexLock lock(&mutex_);
+    reads_more_ = false;
+  }
+  for (std::size_t i = 1; i < dones.size(); ++i) Enqueue(std::move(more[i - 1]), std::move(dones[i]));
 }
 
 // The repeat of a claim is answered with what the first one reserved.

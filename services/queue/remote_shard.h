@@ -4,14 +4,23 @@
 // shard, as soon as that is there again; only when that takes longer than `doubt_limit` is the caller told that nobody
 // knows.
 //
+// Enqueues are gathered: while kCalls calls of them are under way, what comes waits, and goes together in the next one
+// (`more` in queue.proto), as operations do for the next commit. Nobody waits behind a call that has to be repeated,
+// nor long behind slow ones. A shard that does not know `more` gets each message in a call of its own.
+//
 // Threading: as Shard says; callbacks run on gRPC's threads.
 // Lifetimes: the destructor waits for every call under way (each has a deadline).
 #ifndef HIKYAKU_SERVICES_QUEUE_REMOTE_SHARD_H_
 #define HIKYAKU_SERVICES_QUEUE_REMOTE_SHARD_H_
 
+#include <chrono>
+#include <deque>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "grpcpp/channel.h"
 #include "hikyaku/internal/v1/queue.grpc.pb.h"
 #include "lib/queue/shard.h"
@@ -27,10 +36,18 @@ class RemoteShard final : public Shard {
   static constexpr absl::Duration kReadLimit = absl::Seconds(10);
   // A restart of a shard, with time to spare, and less than SMTP clients and proxies wait.
   static constexpr absl::Duration kDoubtLimit = absl::Seconds(20);
+  // One whose commit is under way, and one that is there when the next begins.
+  static constexpr int kCalls = 2;
+  // When no call was begun for so long, those under way are slow, and another one is begun beside them.
+  static constexpr absl::Duration kSlow = absl::Milliseconds(100);
+  // Bounds of one call of several messages.
+  static constexpr std::size_t kTogether = 64;
+  static constexpr std::size_t kTogetherBytes = 256 << 10;
 
-  // `address` as in queue.shards; `max_message` bytes bound what may be sent and received.
+  // `address` as in queue.shards; `max_message` bytes bound what may be sent and received. `doubt_limit` and `slow`
+  // differ from their constants in tests.
   RemoteShard(std::string name, const std::string& address, const InternalTls& tls, std::size_t max_message,
-              absl::Duration doubt_limit = kDoubtLimit);
+              absl::Duration doubt_limit = kDoubtLimit, absl::Duration slow = kSlow);
   ~RemoteShard() override;
 
   absl::string_view name() const override { return name_; }
@@ -52,15 +69,39 @@ class RemoteShard final : public Shard {
   std::string NotReady() const override;
 
  private:
+  using EnqueueDone = Done<internal::v1::EnqueueResponse>;
+
+  struct Waiting {
+    internal::v1::EnqueueRequest request;
+    EnqueueDone done;
+    std::chrono::steady_clock::time_point since;
+  };
+
+  // Sends what waits, or some of it, in one call, which does the same when it ends. Nothing waits: one call less.
+  void SendWaiting();
+  // Into `request`, which is empty, and its `more`. `limit`: what is left of the time of the first.
+  std::vector<EnqueueDone> TakeWaiting(internal::v1::EnqueueRequest& request, absl::Duration& limit);
+  // Gives each its part of the answer; the others of a `request` that was not understood are sent again. `repeated`: it
+  // was sent more than once.
+  void Answer(internal::v1::EnqueueRequest& request, std::vector<EnqueueDone> dones,
+              absl::StatusOr<internal::v1::EnqueueResponse> answer, bool repeated);
+
   // Sends by `send`, again if need be, and ends the call.
   template <typename C, typename Send>
   void Write(C* call, Send send);
 
   const std::string name_;
   const absl::Duration doubt_limit_;
+  const absl::Duration slow_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<internal::v1::QueueService::Stub> stub_;
   hikyaku::Gate calls_;
+
+  absl::Mutex mutex_;
+  std::deque<Waiting> waiting_ ABSL_GUARDED_BY(mutex_);
+  int sending_ ABSL_GUARDED_BY(mutex_) = 0;                              // Calls under way, but for repeated ones.
+  std::chrono::steady_clock::time_point begun_ ABSL_GUARDED_BY(mutex_);  // The last of them.
+  bool reads_more_ ABSL_GUARDED_BY(mutex_) = true;                       // As far as we know.
 };
 
 }  // namespace hikyaku::queue

@@ -37,9 +37,16 @@ class FakeShard : public queue::Shard {
     }
     for (auto& answer : held) answer();
   }
-  bool holds_answers() {
+  bool holds_answers() { return held() > 0; }
+  std::size_t held() {
     std::lock_guard lock(mutex_);
-    return !held_.empty();
+    return held_.size();
+  }
+
+  // One Enqueue of this message id fails.
+  void Refuse(std::string message_id, absl::Status status) {
+    std::lock_guard lock(mutex_);
+    refused_[std::move(message_id)] = std::move(status);
   }
 
   // The next Enqueue is committed, and then fails with this: a lost reply.
@@ -67,7 +74,8 @@ class FakeShard : public queue::Shard {
     absl::StatusOr<internal::v1::EnqueueResponse> result = absl::UnknownError("");
     {
       std::lock_guard lock(mutex_);
-      result = Commit(std::move(request));
+      const auto refused = refused_.find(request.envelope().message_id());
+      result = refused != refused_.end() ? refused->second : Commit(std::move(request));
       if (lost_reply_.has_value()) result = *std::exchange(lost_reply_, std::nullopt);
       if (holding_) {
         held_.push_back([done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
@@ -218,6 +226,7 @@ class FakeShard : public queue::Shard {
   absl::Status down_;
   bool holding_ = false;
   std::optional<absl::Status> lost_reply_;
+  std::map<std::string, absl::Status> refused_;
   std::vector<absl::AnyInvocable<void()>> held_;
   std::map<std::string, Record> records_;
   std::mutex watch_mutex_;

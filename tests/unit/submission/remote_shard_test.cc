@@ -8,10 +8,14 @@
 #include <unistd.h>
 
 #include <future>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "hikyaku/v1/config.pb.h"
 #include "services/common/grpc_server.h"
 #include "services/common/internal_tls.h"
@@ -66,9 +70,66 @@ class DyingShard {
   std::thread thread_;
 };
 
-internal::v1::EnqueueRequest Request() {
+// The door of a shard, which looks at the calls that come.
+class Door : public internal::v1::QueueService::CallbackService {
+ public:
+  // `old`: as it was before `more` was known.
+  Door(Shard& shard, bool old) : inner_(shard), old_(old) {}
+
+  grpc::ServerUnaryReactor* Enqueue(grpc::CallbackServerContext* context, const internal::v1::EnqueueRequest* request,
+                                    internal::v1::EnqueueResponse* response) override {
+    {
+      std::lock_guard lock(mutex_);
+      together_.push_back(1 + request->more_size());
+    }
+    if (old_) const_cast<internal::v1::EnqueueRequest*>(request)->clear_more();
+    return inner_.Enqueue(context, request, response);
+  }
+
+  // The messages of each call so far.
+  std::vector<int> together() {
+    std::lock_guard lock(mutex_);
+    return together_;
+  }
+
+ private:
+  QueueService inner_;
+  const bool old_;
+  std::mutex mutex_;
+  std::vector<int> together_;
+};
+
+// A shard behind its door, and the way to it.
+struct Served {
+  explicit Served(bool old = false, absl::Duration slow = absl::InfiniteDuration()) : door(shard, old) {
+    GrpcServerOptions options;
+    options.addresses = {"127.0.0.1:0"};
+    options.max_message = kMaxMessage;
+    options.for_our_own = true;
+    server = *GrpcServer::Start(options, {&door});
+    remote = std::make_unique<RemoteShard>("q0", absl::StrCat("127.0.0.1:", server->ports()[0]),
+                                           InternalTls(v1::Config()), kMaxMessage, RemoteShard::kDoubtLimit, slow);
+  }
+  ~Served() {
+    remote = nullptr;
+    server = nullptr;
+  }
+
+  // Until so many answers are held back.
+  bool Holds(std::size_t answers) {
+    for (int i = 0; i < 2'000 && shard.held() < answers; ++i) absl::SleepFor(absl::Milliseconds(10));
+    return shard.held() == answers;
+  }
+
+  submission::FakeShard shard{"q0"};
+  Door door;
+  std::unique_ptr<GrpcServer> server;
+  std::unique_ptr<RemoteShard> remote;
+};
+
+internal::v1::EnqueueRequest Request(char id = 'i') {
   internal::v1::EnqueueRequest request;
-  request.mutable_envelope()->set_message_id(std::string(MessageId::kBytes, 'i'));
+  request.mutable_envelope()->set_message_id(std::string(MessageId::kBytes, id));
   request.set_body(std::string(20'000, 'x'));
   internal::v1::Destination& destination = *request.add_destinations();
   destination.set_domain("ok.test");
@@ -77,10 +138,10 @@ internal::v1::EnqueueRequest Request() {
 }
 
 // The answer to one Enqueue.
-std::future<absl::Status> Enqueue(RemoteShard& shard) {
+std::future<absl::Status> Enqueue(RemoteShard& shard, char id = 'i') {
   auto answered = std::make_shared<std::promise<absl::Status>>();
   auto future = answered->get_future();
-  shard.Enqueue(Request(),
+  shard.Enqueue(Request(id),
                 [answered](absl::StatusOr<internal::v1::EnqueueResponse> r) { answered->set_value(r.status()); });
   return future;
 }
@@ -106,6 +167,74 @@ TEST(RemoteShard, RepeatsAsARepeatWhatBrokeBeforeTheAnswer) {
 
   EXPECT_EQ(Enqueue(remote).get(), absl::OkStatus());
   EXPECT_FALSE(shard.written.at(1).maybe_repeat());
+}
+
+TEST(RemoteShard, WhatComesWhileTwoCallsAreUnderWayGoesTogether) {
+  Served served;
+  served.shard.Hold();
+  std::vector<std::future<absl::Status>> answers;
+  for (const char id : {'a', 'b', 'c', 'd', 'e'}) answers.push_back(Enqueue(*served.remote, id));
+  ASSERT_TRUE(served.Holds(2));
+  EXPECT_EQ(served.door.together(), (std::vector<int>{1, 1}));
+  served.shard.Release();
+  for (auto& answer : answers) EXPECT_EQ(answer.get(), absl::OkStatus());
+  EXPECT_EQ(served.door.together(), (std::vector<int>{1, 1, 3}));
+  EXPECT_EQ(served.shard.written.size(), 5u);
+  EXPECT_EQ(Enqueue(*served.remote, 'f').get(), absl::OkStatus());
+}
+
+TEST(RemoteShard, OneOfSeveralThatIsRefusedIsRefusedAlone) {
+  Served served;
+  served.shard.Hold();
+  served.shard.Refuse(std::string(MessageId::kBytes, 'd'), absl::ResourceExhaustedError("full"));
+  std::vector<std::future<absl::Status>> answers;
+  for (const char id : {'a', 'b', 'c', 'd', 'e'}) answers.push_back(Enqueue(*served.remote, id));
+  ASSERT_TRUE(served.Holds(2));
+  served.shard.Release();
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    const absl::StatusCode expected = i == 3 ? absl::StatusCode::kResourceExhausted : absl::StatusCode::kOk;
+    EXPECT_EQ(answers[i].get().code(), expected) << i;
+  }
+}
+
+TEST(RemoteShard, AShardThatReadsOnlyOneGetsEachOnce) {
+  Served served(/*old=*/true);
+  served.shard.Hold();
+  std::vector<std::future<absl::Status>> answers;
+  for (const char id : {'a', 'b', 'c', 'd', 'e'}) answers.push_back(Enqueue(*served.remote, id));
+  ASSERT_TRUE(served.Holds(2));
+  served.shard.Release();
+  for (auto& answer : answers) EXPECT_EQ(answer.get(), absl::OkStatus());
+  EXPECT_EQ(served.shard.written.size(), 5u);
+  EXPECT_EQ(served.door.together(), (std::vector<int>{1, 1, 3, 1, 1}));
+
+  served.shard.Hold();
+  answers.clear();
+  for (const char id : {'f', 'g', 'h', 'i'}) answers.push_back(Enqueue(*served.remote, id));
+  EXPECT_TRUE(served.Holds(4)) << "nothing waits for it any more";
+  served.shard.Release();
+  for (auto& answer : answers) EXPECT_EQ(answer.get(), absl::OkStatus());
+}
+
+TEST(RemoteShard, NobodyWaitsLongBehindSlowCalls) {
+  Served served(/*old=*/false, /*slow=*/absl::ZeroDuration());
+  served.shard.Hold();
+  std::vector<std::future<absl::Status>> answers;
+  for (const char id : {'a', 'b', 'c'}) answers.push_back(Enqueue(*served.remote, id));
+  EXPECT_TRUE(served.Holds(3));
+  served.shard.Release();
+  for (auto& answer : answers) EXPECT_EQ(answer.get(), absl::OkStatus());
+}
+
+TEST(RemoteShard, NobodyWaitsBehindACallThatIsRepeated) {
+  DyingShard dying(40'000);
+  RemoteShard remote("q0", dying.address(), InternalTls(v1::Config()), kMaxMessage, absl::Seconds(5),
+                     absl::InfiniteDuration());
+  std::future<absl::Status> first = Enqueue(remote, 'a'), second = Enqueue(remote, 'b'), third = Enqueue(remote, 'c');
+  // It was never sent to the shard that died, and there is no other.
+  EXPECT_EQ(third.get().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(first.get().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(second.get().code(), absl::StatusCode::kDeadlineExceeded);
 }
 
 TEST(RemoteShard, NobodyKnowsWhenTheShardDoesNotComeBack) {
