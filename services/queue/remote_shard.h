@@ -36,8 +36,9 @@ class RemoteShard final : public Shard {
   static constexpr absl::Duration kReadLimit = absl::Seconds(10);
   // A restart of a shard, with time to spare, and less than SMTP clients and proxies wait.
   static constexpr absl::Duration kDoubtLimit = absl::Seconds(20);
-  // One whose commit is under way, and one that is there when the next begins.
-  static constexpr int kCalls = 2;
+  // Some whose commit is under way, and some that are there when the next begins. Fewer make larger calls, but at a
+  // light load let messages wait that could be on their way.
+  static constexpr int kCalls = 4;
   // When no call was begun for so long, those under way are slow, and another one is begun beside them.
   static constexpr absl::Duration kSlow = absl::Milliseconds(100);
   // Bounds of one call of several messages.

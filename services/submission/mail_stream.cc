@@ -134,7 +134,10 @@ class SendStream : public Reactor, public CallGate::Stream {
     if (!writing_ && !answers_.empty()) {
       writing_ = true;
       started_ = absl::Now();
-      StartWrite(&answers_.front()->answer);
+      // With another behind it, gRPC need not send this one at once: the last of those that wait takes all along.
+      grpc::WriteOptions options;
+      if (answers_.size() > 1) options.set_buffer_hint();
+      StartWrite(&answers_.front()->answer, options);
     }
     if (!reading_ && !ended_ && !stopping_ && unanswered_ < kWindow && unanswered_bytes_ < kWindowBytes) {
       reading_ = true;

@@ -27,6 +27,9 @@ namespace {
 
 constexpr std::size_t kMaxMessage = 1 << 20;
 
+// Messages of a test: three more than go at once.
+constexpr int kAll = RemoteShard::kCalls + 3;
+
 // A shard that takes a request and dies: an HTTP/2 server that says hello, reads until `bytes` came, and closes.
 class DyingShard {
  public:
@@ -169,30 +172,33 @@ TEST(RemoteShard, RepeatsAsARepeatWhatBrokeBeforeTheAnswer) {
   EXPECT_FALSE(shard.written.at(1).maybe_repeat());
 }
 
-TEST(RemoteShard, WhatComesWhileTwoCallsAreUnderWayGoesTogether) {
+TEST(RemoteShard, WhatComesWhileCallsAreUnderWayGoesTogether) {
   Served served;
   served.shard.Hold();
   std::vector<std::future<absl::Status>> answers;
-  for (const char id : {'a', 'b', 'c', 'd', 'e'}) answers.push_back(Enqueue(*served.remote, id));
-  ASSERT_TRUE(served.Holds(2));
-  EXPECT_EQ(served.door.together(), (std::vector<int>{1, 1}));
+  for (char id = 'a'; id < 'a' + kAll; ++id) answers.push_back(Enqueue(*served.remote, id));
+  ASSERT_TRUE(served.Holds(RemoteShard::kCalls));
+  EXPECT_EQ(served.door.together(), std::vector<int>(RemoteShard::kCalls, 1));
   served.shard.Release();
   for (auto& answer : answers) EXPECT_EQ(answer.get(), absl::OkStatus());
-  EXPECT_EQ(served.door.together(), (std::vector<int>{1, 1, 3}));
-  EXPECT_EQ(served.shard.written.size(), 5u);
-  EXPECT_EQ(Enqueue(*served.remote, 'f').get(), absl::OkStatus());
+  std::vector<int> calls(RemoteShard::kCalls, 1);
+  calls.push_back(3);
+  EXPECT_EQ(served.door.together(), calls);
+  EXPECT_EQ(served.shard.written.size(), std::size_t{kAll});
+  EXPECT_EQ(Enqueue(*served.remote, 'z').get(), absl::OkStatus());
 }
 
 TEST(RemoteShard, OneOfSeveralThatIsRefusedIsRefusedAlone) {
   Served served;
   served.shard.Hold();
-  served.shard.Refuse(std::string(MessageId::kBytes, 'd'), absl::ResourceExhaustedError("full"));
+  served.shard.Refuse(std::string(MessageId::kBytes, 'a' + kAll - 2), absl::ResourceExhaustedError("full"));
   std::vector<std::future<absl::Status>> answers;
-  for (const char id : {'a', 'b', 'c', 'd', 'e'}) answers.push_back(Enqueue(*served.remote, id));
-  ASSERT_TRUE(served.Holds(2));
+  for (char id = 'a'; id < 'a' + kAll; ++id) answers.push_back(Enqueue(*served.remote, id));
+  ASSERT_TRUE(served.Holds(RemoteShard::kCalls));
   served.shard.Release();
   for (std::size_t i = 0; i < answers.size(); ++i) {
-    const absl::StatusCode expected = i == 3 ? absl::StatusCode::kResourceExhausted : absl::StatusCode::kOk;
+    const absl::StatusCode expected =
+        static_cast<int>(i) == kAll - 2 ? absl::StatusCode::kResourceExhausted : absl::StatusCode::kOk;
     EXPECT_EQ(answers[i].get().code(), expected) << i;
   }
 }
@@ -201,17 +207,19 @@ TEST(RemoteShard, AShardThatReadsOnlyOneGetsEachOnce) {
   Served served(/*old=*/true);
   served.shard.Hold();
   std::vector<std::future<absl::Status>> answers;
-  for (const char id : {'a', 'b', 'c', 'd', 'e'}) answers.push_back(Enqueue(*served.remote, id));
-  ASSERT_TRUE(served.Holds(2));
+  for (char id = 'a'; id < 'a' + kAll; ++id) answers.push_back(Enqueue(*served.remote, id));
+  ASSERT_TRUE(served.Holds(RemoteShard::kCalls));
   served.shard.Release();
   for (auto& answer : answers) EXPECT_EQ(answer.get(), absl::OkStatus());
-  EXPECT_EQ(served.shard.written.size(), 5u);
-  EXPECT_EQ(served.door.together(), (std::vector<int>{1, 1, 3, 1, 1}));
+  EXPECT_EQ(served.shard.written.size(), std::size_t{kAll});
+  std::vector<int> calls(RemoteShard::kCalls, 1);
+  calls.insert(calls.end(), {3, 1, 1});
+  EXPECT_EQ(served.door.together(), calls);
 
   served.shard.Hold();
   answers.clear();
-  for (const char id : {'f', 'g', 'h', 'i'}) answers.push_back(Enqueue(*served.remote, id));
-  EXPECT_TRUE(served.Holds(4)) << "nothing waits for it any more";
+  for (char id = 'l'; id < 'l' + kAll; ++id) answers.push_back(Enqueue(*served.remote, id));
+  EXPECT_TRUE(served.Holds(kAll)) << "nothing waits for it any more";
   served.shard.Release();
   for (auto& answer : answers) EXPECT_EQ(answer.get(), absl::OkStatus());
 }
@@ -220,21 +228,22 @@ TEST(RemoteShard, NobodyWaitsLongBehindSlowCalls) {
   Served served(/*old=*/false, /*slow=*/absl::ZeroDuration());
   served.shard.Hold();
   std::vector<std::future<absl::Status>> answers;
-  for (const char id : {'a', 'b', 'c'}) answers.push_back(Enqueue(*served.remote, id));
-  EXPECT_TRUE(served.Holds(3));
+  for (char id = 'a'; id < 'a' + kAll; ++id) answers.push_back(Enqueue(*served.remote, id));
+  EXPECT_TRUE(served.Holds(kAll));
   served.shard.Release();
   for (auto& answer : answers) EXPECT_EQ(answer.get(), absl::OkStatus());
 }
 
 TEST(RemoteShard, NobodyWaitsBehindACallThatIsRepeated) {
-  DyingShard dying(40'000);
+  DyingShard dying(60'000);  // HTTP/2 sends no more than 64 KiB unasked.
   RemoteShard remote("q0", dying.address(), InternalTls(v1::Config()), kMaxMessage, absl::Seconds(5),
                      absl::InfiniteDuration());
-  std::future<absl::Status> first = Enqueue(remote, 'a'), second = Enqueue(remote, 'b'), third = Enqueue(remote, 'c');
+  std::vector<std::future<absl::Status>> sent;
+  for (char id = 'a'; id < 'a' + RemoteShard::kCalls; ++id) sent.push_back(Enqueue(remote, id));
+  std::future<absl::Status> waiting = Enqueue(remote, 'z');
   // It was never sent to the shard that died, and there is no other.
-  EXPECT_EQ(third.get().code(), absl::StatusCode::kUnavailable);
-  EXPECT_EQ(first.get().code(), absl::StatusCode::kDeadlineExceeded);
-  EXPECT_EQ(second.get().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(waiting.get().code(), absl::StatusCode::kUnavailable);
+  for (auto& each : sent) EXPECT_EQ(each.get().code(), absl::StatusCode::kDeadlineExceeded);
 }
 
 TEST(RemoteShard, NobodyKnowsWhenTheShardDoesNotComeBack) {
