@@ -27,7 +27,7 @@ void CommitDelay::End(absl::Time began, absl::Time now) {
   Waiting().Decrement();
   absl::MutexLock lock(&mutex_);
   --waiting_;
-  interval_ += (now - answered_ - interval_) / kFew;
+  interval_ += (now - answered_ - interval_) / (kFew / 2);
   answered_ = now;
   waited_ = now - began;
 }

@@ -4,7 +4,7 @@
 // How long it would wait is foretold: so many wait before it, and answers have lately come one in so much time. What
 // that says is believed only when waiting is long by now (kSlow): in a burst after a quiet hour it is of the quiet
 // hour. And a slow disk alone is no overload: what comes while one group commits is all in the next, so that where no
-// more than a group waits (kFew), nothing is refused however slow it is.
+// more than these two wait (kFew), nothing is refused however slow it is.
 //
 // Threading: safe from every thread. Times of any one clock; one that jumps is believed for a few answers.
 #ifndef HIKYAKU_LIB_SUBMISSION_COMMIT_DELAY_H_
@@ -20,8 +20,8 @@ namespace hikyaku::submission {
 
 class CommitDelay {
  public:
-  // About what one group holds of mails of 4 KiB (lib/queue/committer.cc).
-  static constexpr std::int64_t kFew = 256;
+  // About what two groups hold of mails of 4 KiB (lib/queue/committer.cc): one commits, one gathers.
+  static constexpr std::int64_t kFew = 512;
   static constexpr absl::Duration kSlow = absl::Milliseconds(100);
   static constexpr absl::Duration kLimit = absl::Milliseconds(500);
 

@@ -46,15 +46,15 @@ TEST_F(CommitDelayTest, NothingIsKnownSoMoreThanAFewAreTooManyOnceItIsSlow) {
 }
 
 TEST_F(CommitDelayTest, AsManyMayWaitAsAreAnsweredWithinTheLimit) {
-  Serve(5000, kTick);
-  const std::int64_t most = CommitDelay::kLimit / kTick;
+  Serve(5000, kTick / 2);
+  const std::int64_t most = CommitDelay::kLimit / (kTick / 2);
   const absl::Time begin = clock_.Now();
   Begin(most - 1);
   clock_.Advance(CommitDelay::kSlow + kTick);
   EXPECT_FALSE(TooLong());
   Begin(50);
   EXPECT_TRUE(TooLong());
-  End(200, begin);
+  End(400, begin);
   EXPECT_FALSE(TooLong());
 }
 
