@@ -33,6 +33,10 @@ def expressions():
             yield panel["title"], target["expr"]
 
 
+def page(node):
+    return http_get(node.http, "/metrics")[1]
+
+
 @pytest.fixture(scope="module")
 def pages(module_stage):
     """The text of /metrics of each role, after some mail of every fate."""
@@ -51,8 +55,10 @@ def pages(module_stage):
     assert send_mail(cluster.submission.smtp, "alice@ours.test", [f"smtp@{name}"], mail(token()))[0] == 250
     code_of(lambda: world.send("no address"))
     wait_for(lambda: len(sink.mails) == 3, 60)
+    # What is counted first when it happens: the look-up of a domain that is not there.
+    wait_for(lambda: any("hikyaku_delivery_dns_failures_total" in page(node) for node in cluster.nodes), 60)
     world.purge()
-    return {node.name: http_get(node.http, "/metrics")[1] for node in cluster.nodes}
+    return {node.name: page(node) for node in cluster.nodes}
 
 
 def names(text):
