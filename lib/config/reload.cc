@@ -15,6 +15,7 @@ v1::Config WithoutReloadable(v1::Config config) {
   config.mutable_queue()->clear_domain_concurrency();
   config.mutable_delivery()->clear_allow_ranges();
   config.mutable_delivery()->clear_routes();
+  config.mutable_delivery()->clear_sources();
   config.mutable_delivery()->clear_source_pools();
   config.mutable_delivery()->clear_maildir_root();
   config.mutable_delivery()->clear_tls();

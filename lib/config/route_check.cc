@@ -1,13 +1,16 @@
 #include "lib/config/route_check.h"
 
+#include <cstdint>
 #include <set>
 #include <string>
 #include <tuple>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "absl/time/time.h"
 #include "lib/address/route_target.h"
 #include "lib/base/status_macros.h"
 #include "lib/config/field_checks.h"
@@ -17,12 +20,21 @@ namespace {
 
 using Kind = address::RouteTarget::Kind;
 
+constexpr std::uint32_t kMaxWeight = 1'000'000;
+
+std::string CheckDay(absl::string_view text) {
+  absl::Time day;
+  std::string error;
+  const bool good = text.size() == 10 && absl::ParseTime("%Y-%m-%d", text, absl::UTCTimeZone(), &day, &error);
+  return good ? "" : absl::StrCat("\"", text, "\" is no day: write one as 2026-12-01");
+}
+
 class RouteChecker {
  public:
   RouteChecker(const v1::Delivery& delivery, const SourceMap& source) : delivery_(delivery), source_(source) {}
 
   absl::Status Run() {
-    if (!delivery_.source_pools().empty()) return source_.Error("delivery.source_pools", kNotBuilt);
+    RETURN_IF_ERROR(CheckPools());
     for (int i = 0; i < delivery_.routes_size(); ++i) {
       RETURN_IF_ERROR(CheckRow(delivery_.routes(i), absl::StrCat("delivery.routes[", i, "]")));
     }
@@ -30,20 +42,16 @@ class RouteChecker {
   }
 
  private:
-  static constexpr char kNotBuilt[] = "is not built yet: remove the key";
-
   absl::Status Check(const std::string& path, const std::string& wrong) const {
     return wrong.empty() ? absl::OkStatus() : source_.Error(path, wrong);
   }
 
   absl::Status CheckRow(const v1::Route& route, const std::string& path) {
-    if (!route.sources().empty()) return source_.Error(path + ".sources", kNotBuilt);
-    if (route.has_auth()) return source_.Error(path + ".auth", kNotBuilt);
     const bool conditional = !route.sender_domain().empty() || !route.tenant().empty() || !route.stream().empty();
     if (route.domain().empty() && !conditional) {
       return source_.Error(path + ".domain", "is missing: write example.com, .example.com or \"*\"");
     }
-    if (route.to().empty() && !route.tls().has_policy()) {
+    if (route.to().empty() && route.sources().empty() && !route.tls().has_policy()) {
       return source_.Error(path + ".to", "is missing: write a host, as in \"[192.0.2.1]:25\"");
     }
     const std::string domain = route.domain().empty() ? "*" : route.domain();
@@ -54,6 +62,11 @@ class RouteChecker {
       return source_.Error(path + ".tls.policy",
                            "does not fit to implicit: true, which is TLS always: write require or verify");
     }
+    if (!route.sources().empty() && pools_.count(route.sources()) == 0) {
+      return source_.Error(path + ".sources",
+                           absl::StrCat("\"", route.sources(), "\" is no pool: name one of delivery.source_pools"));
+    }
+    if (route.has_auth()) RETURN_IF_ERROR(CheckAuth(route, path + ".auth"));
     if (!route.sender_domain().empty() && route.sender_domain() != "<>") {
       RETURN_IF_ERROR(Check(path + ".sender_domain", CheckRouteDomain(route.sender_domain())));
     }
@@ -61,6 +74,92 @@ class RouteChecker {
       return source_.Error(path + ".domain",
                            absl::StrCat(domain, " has a route already", conditional ? " that asks for the same" : "",
                                         ": remove one of the two"));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckPools() {
+    if (!delivery_.source_pools().empty() && !delivery_.sources().empty()) {
+      return source_.Error("delivery.sources", "and source_pools do not go together: write a pool named \"default\"");
+    }
+    for (int i = 0; i < delivery_.source_pools_size(); ++i) {
+      const v1::SourcePool& pool = delivery_.source_pools(i);
+      const std::string path = absl::StrCat("delivery.source_pools[", i, "]");
+      if (pool.name().empty())
+        return source_.Error(path + ".name", "is missing: write default, or what routes call it");
+      if (!pools_.insert(pool.name()).second) {
+        return source_.Error(path + ".name", absl::StrCat(pool.name(), " is there already: choose another name"));
+      }
+      if (pool.sources().empty()) return source_.Error(path + ".sources", "is missing: write at least one source");
+      for (int j = 0; j < pool.sources_size(); ++j) {
+        RETURN_IF_ERROR(CheckSource(pool.sources(j), absl::StrCat(path, ".sources[", j, "]")));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckSource(const v1::Source& member, const std::string& path) const {
+    if (!member.address().empty()) RETURN_IF_ERROR(Check(path + ".address", CheckIp(member.address())));
+    if (!member.helo().empty()) RETURN_IF_ERROR(Check(path + ".helo", CheckFqdn(member.helo())));
+    if (member.weight() > kMaxWeight) {
+      return source_.Error(path + ".weight", absl::StrCat("is ", member.weight(), ": write at most ", kMaxWeight));
+    }
+    if (member.has_warm_up()) {
+      if (member.warm_up().start().empty()) {
+        return source_.Error(path + ".warm_up.start", "is missing: write the first day, as 2026-12-01");
+      }
+      RETURN_IF_ERROR(Check(path + ".warm_up.start", CheckDay(member.warm_up().start())));
+      if (member.warm_up().days().empty()) {
+        return source_.Error(path + ".warm_up.days", "is missing: write the messages of each day, as [50, 100, 200]");
+      }
+    }
+    return CheckProxy(member, path);
+  }
+
+  absl::Status CheckProxy(const v1::Source& member, const std::string& path) const {
+    absl::string_view at = member.proxy();
+    const bool login = !member.proxy_user().empty() || !member.proxy_password_file().empty();
+    const bool socks = absl::ConsumePrefix(&at, "socks5:");
+    const bool haproxy = !socks && absl::ConsumePrefix(&at, "haproxy:");
+    if (member.proxy_user().empty() != member.proxy_password_file().empty()) {
+      return source_.Error(path + ".proxy_user", "and proxy_password_file go together: write both or none");
+    }
+    if (login && !socks) return source_.Error(path + ".proxy_user", "is for a socks5: proxy only: remove it");
+    if (member.proxy().empty()) return absl::OkStatus();
+    if (!socks && !haproxy) {
+      return source_.Error(path + ".proxy", "is no proxy: write socks5:[192.0.2.1]:1080 or haproxy:[192.0.2.1]:5000");
+    }
+    RETURN_IF_ERROR(Check(path + ".proxy", CheckServerAddress(at)));
+    if (haproxy && member.address().empty()) {
+      return source_.Error(path + ".address", "is missing: write the address that HAProxy is to send from");
+    }
+    if (socks && !member.address().empty()) {
+      return source_.Error(path + ".address", "cannot be chosen through SOCKS: remove it; the proxy chooses");
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckAuth(const v1::Route& route, const std::string& path) const {
+    const v1::RouteAuth& auth = route.auth();
+    const auto target = address::ParseRouteTarget(route.to());
+    if (!target.ok() || target->kind != Kind::kSmtp || target->host.empty()) {
+      return source_.Error(path, "needs a host in `to`, as in \"[smtp.example.net]:587\"");
+    }
+    const bool may_be_unproved = route.tls().has_policy() && route.tls().policy() != v1::DeliveryTls::verify;
+    if (may_be_unproved && !auth.allow_clear()) {
+      return source_.Error(path,
+                           "sends the password only where TLS proves the host: write tls: {policy: verify}, or "
+                           "auth.allow_clear: true");
+    }
+    if (auth.user().empty()) return source_.Error(path + ".user", "is missing: write the name that the relay gave you");
+    if (auth.password_file().empty()) {
+      return source_.Error(path + ".password_file", "is missing: write the path of the file whose first line it is");
+    }
+    for (int i = 0; i < auth.mechanisms_size(); ++i) {
+      const std::string name = absl::AsciiStrToLower(auth.mechanisms(i));
+      if (name == "scram-sha-256" || name == "plain" || name == "login") continue;
+      return source_.Error(absl::StrCat(path, ".mechanisms[", i, "]"),
+                           absl::StrCat(auth.mechanisms(i), " is unknown: write scram-sha-256, plain or login"));
     }
     return absl::OkStatus();
   }
@@ -86,6 +185,7 @@ class RouteChecker {
 
   const v1::Delivery& delivery_;
   const SourceMap& source_;
+  std::set<std::string> pools_;
   std::set<std::tuple<std::string, std::string, std::string, std::string>> rows_;
 };
 

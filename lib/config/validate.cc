@@ -36,6 +36,7 @@ class Validator {
   absl::Status Names() const;
   absl::Status Listeners() const;
   absl::Status SmtpListeners() const;
+  absl::Status OutgoingTls() const;
   absl::Status Networks() const;
   absl::Status Numbers() const;
   absl::Status Durations() const;
@@ -61,6 +62,7 @@ class Validator {
 absl::Status Validator::Run() const {
   RETURN_IF_ERROR(Names());
   RETURN_IF_ERROR(SmtpListeners());
+  RETURN_IF_ERROR(OutgoingTls());
   RETURN_IF_ERROR(Listeners());
   RETURN_IF_ERROR(Networks());
   RETURN_IF_ERROR(Numbers());
@@ -104,6 +106,19 @@ absl::Status Validator::SmtpListeners() const {
                            "the PROXY protocol is not built yet: write false, or remove the key");
     }
   }
+  return absl::OkStatus();
+}
+
+absl::Status Validator::OutgoingTls() const {
+  const auto dane = [](v1::DeliveryTls::Policy policy) { return policy >= v1::DeliveryTls::dane; };
+  const std::string unbuilt = "is not built yet: remove the key";
+  if (dane(config_.delivery().tls().policy())) return source_.Error("delivery.tls.policy", "dane " + unbuilt);
+  for (int i = 0; i < config_.delivery().routes_size(); ++i) {
+    if (!dane(config_.delivery().routes(i).tls().policy())) continue;
+    return source_.Error(absl::StrCat("delivery.routes[", i, "].tls.policy"), "dane " + unbuilt);
+  }
+  if (config_.delivery().tls().mta_sts()) return source_.Error("delivery.tls.mta_sts", unbuilt);
+  if (config_.reports().has_tls()) return source_.Error("reports.tls", unbuilt);
   return absl::OkStatus();
 }
 

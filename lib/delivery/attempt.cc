@@ -57,9 +57,13 @@ NextHop RouteOf(const storage::v1::Delivery& delivery, const RouteTable& routes)
   return routes.Route({delivery.domain(), envelope.sender(), envelope.tenant(), envelope.stream()});
 }
 
-smtp::Protocol ProtocolOf(const NextHop& hop) {
-  return hop.kind == NextHop::Kind::kLmtp ? smtp::Protocol::kLmtp : smtp::Protocol::kSmtp;
+const SourcePool& PoolOf(const Network& network, const NextHop& hop) {
+  static const SourcePool* const missing = new SourcePool{"missing", {}};
+  const SourcePool* pool = network.sources->Find(hop.rule ? hop.rule->sources : "");
+  return pool != nullptr ? *pool : *missing;
 }
+
+std::uint32_t Seed(const SourcePool& pool) { return pool.sources.size() > 1 ? RandomBelow(1U << 31) : 0; }
 
 PlanEnv ForPlan(const AttemptEnv& env, Budget& budget) {
   return {env.resolver, env.network->guard, env.options.own, env.clock, budget};
@@ -72,7 +76,8 @@ Attempt::Attempt(AttemptEnv env, const queue::Lease& lease, LeaseGuard& guard)
       lease_(lease),
       guard_(guard),
       hop_(RouteOf(lease.delivery, env_.network->routes)),
-      source_seed_(env_.options.sources.empty() ? 0 : RandomBelow(1 << 16)),
+      sources_(PoolOf(*env_.network, hop_), *env_.network->ledger, Seed(PoolOf(*env_.network, hop_))),
+      login_(hop_.rule ? hop_.rule->login.get() : nullptr),
       plan_(ForPlan(env_, budget_), lease.delivery.domain(), hop_),
       tls_(ChooseTls(env_.network->tls, hop_)),
       recipients_(static_cast<std::size_t>(lease.delivery.recipients_size())),
@@ -81,6 +86,7 @@ Attempt::Attempt(AttemptEnv env, const queue::Lease& lease, LeaseGuard& guard)
 awaitable<Attempt::End> Attempt::Run() {
   if (!hop_.remote()) co_return co_await RunLocal();
   if (const absl::Status ready = signing_.Ready(); !ready.ok()) co_return Finish(JudgeUnsigned(ready.message()));
+  if (const std::optional<Outcome> trouble = PrepareLogin()) co_return Finish(*trouble);
   while (sessions_ < kMaxSessions) {
     auto host = co_await plan_.Next();
     if (!host.ok()) co_return Stopped(End::kGiveBack);
@@ -124,7 +130,8 @@ awaitable<Attempt::Move> Attempt::TryHost(PlannedHost host) {
 
 // kGoOn: there is none.
 awaitable<Attempt::Move> Attempt::TryKept(const PlannedHost& host, std::size_t index) {
-  std::unique_ptr<Connection> connection = Kept(KeyOf(host, index));
+  const std::optional<ConnectionKey> key = KeyOf(host, index);
+  std::unique_ptr<Connection> connection = key ? Kept(*key) : nullptr;
   if (connection == nullptr) co_return Move::kGoOn;
   Count().reused.Increment();
   const Move move = co_await Send(std::move(connection));
@@ -158,11 +165,18 @@ awaitable<Attempt::Move> Attempt::TryFresh(const PlannedHost& host, std::size_t 
 
 // Nothing when the host was not reached or refused: then that is noted.
 awaitable<std::unique_ptr<Connection>> Attempt::Dial(const PlannedHost& host, std::size_t index) {
-  ConnectionKey key = KeyOf(host, index);
+  std::optional<ConnectionKey> made = KeyOf(host, index);
+  if (!made) {
+    NotePending(JudgeNoSource(sources_.why()));
+    co_return nullptr;
+  }
+  ConnectionKey key = *std::move(made);
+  const Source& source = *SourceFor(key.endpoint);
   std::string remote = RemoteText(key.host, key.endpoint);
   net::DialOptions options;
   options.limit = DialLimit(host, index);
   options.source = key.source;
+  options.proxy = source.proxy;
   options.named_by_operator = host.named_by_operator;
   if (absl::StartsWith(key.host, kUnixHost)) options.unix_path = key.host.substr(kUnixHost.size());
   budget_.CountTry();
@@ -176,17 +190,20 @@ awaitable<std::unique_ptr<Connection>> Attempt::Dial(const PlannedHost& host, st
   const absl::Duration took = env_.clock.Now() - start;
   budget_.Spend(took);
   if (!stream.ok()) {
-    dead.Failed(key.endpoint, stream.status(), took);
+    // What we lack, or our proxy, says nothing about the host.
+    if (!absl::IsResourceExhausted(stream.status())) dead.Failed(key.endpoint, stream.status(), took);
     NoteNoConnection(stream.status(), remote);
     co_return nullptr;
   }
   dead.Answered(key.endpoint);
   ++sessions_;
-  auto connection = std::make_unique<Connection>(std::move(key), *std::move(stream), env_.options.helo,
+  auto connection = std::make_unique<Connection>(std::move(key), *std::move(stream),
+                                                 source.helo.empty() ? env_.options.helo : source.helo,
                                                  env_.options.timeouts, env_.network->tls.context);
   co_await connection->Open();
-  const bool ready = NoteOpened(*connection);
+  bool ready = NoteOpened(*connection);
   if (!ready && NoteBrokenTls(*connection, host)) co_return co_await Dial(host, index);
+  if (ready && login_ != nullptr) ready = co_await LoggedIn(*connection);
   if (!ready) connection.reset();
   co_return connection;
 }
@@ -199,9 +216,9 @@ bool Attempt::NoteBrokenTls(const Connection& connection, const PlannedHost& hos
   return DemandOf(host).level == TlsLevel::kNone && sessions_ < kMaxSessions;
 }
 
-// Opportunistic TLS gives way to clear text where the host's handshakes fail, and this message or another one has waited
-// long enough for them to work: a host that was upset for a moment is not talked to in the clear, and one that is broken
-// for good gets its mail.
+// Opportunistic TLS gives way to clear text where the host's handshakes fail, and this message or another one has
+// waited long enough for them to work: a host that was upset for a moment is not talked to in the clear, and one that
+// is broken for good gets its mail.
 TlsDemand Attempt::DemandOf(const PlannedHost& host) const {
   TlsDemand demand = tls_.demand;
   if (demand.level != TlsLevel::kOpportunistic) return demand;
@@ -270,16 +287,6 @@ absl::Duration Attempt::DialLimit(const PlannedHost& host, std::size_t index) co
   return std::min(limit, other_family ? kQuickTry : std::max(kShortestTry, budget_.left() / 2));
 }
 
-ConnectionKey Attempt::KeyOf(const PlannedHost& host, std::size_t index) const {
-  ConnectionKey key{host.name, host.endpoints[index], std::nullopt, ProtocolOf(hop_), DemandOf(host)};
-  const auto& sources = env_.options.sources;
-  for (std::size_t i = 0; i < sources.size() && !key.source; ++i) {
-    const address::IpAddress& source = sources[(source_seed_ + i) % sources.size()];
-    if (source.is_v4() == key.endpoint.address.is_v4()) key.source = source;
-  }
-  return key;
-}
-
 // All that is pending, in transactions of bounded size, over one connection.
 awaitable<Attempt::Move> Attempt::Send(std::unique_ptr<Connection> connection) {
   remote_ = connection->remote();
@@ -312,6 +319,7 @@ awaitable<Attempt::Move> Attempt::Sign(const smtp::Extensions& extensions) {
 awaitable<Attempt::Move> Attempt::SendChunk(Connection& connection, Chunk chunk) {
   if (!begun_ && !guard_.Begin()) co_return Move::kLost;
   begun_ = true;
+  sources_.Spend(connection.key().endpoint.address.is_v4());
   const bool reused = connection.messages > 0;
   const smtp::Outgoing mail = MakeOutgoing(chunk, connection.session().extensions());
   const bool held = co_await connection.Transact(mail, guard_);

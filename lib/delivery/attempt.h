@@ -22,6 +22,7 @@
 #include "lib/delivery/plan.h"
 #include "lib/delivery/route.h"
 #include "lib/delivery/signing.h"
+#include "lib/delivery/source.h"
 #include "lib/delivery/tls_policy.h"
 #include "lib/delivery/verdict.h"
 #include "lib/dns/resolver.h"
@@ -40,7 +41,6 @@ struct AttemptOptions {
   OwnHost own;
   std::size_t recipients_per_transaction = 100;
   smtp::ClientTimeouts timeouts;
-  std::vector<address::IpAddress> sources;  // To send from, in turn; empty: the kernel's choice.
   const DkimKeyring* keyring = nullptr;     // Outlives the worker; null: mail leaves as it came.
 };
 
@@ -51,6 +51,8 @@ struct Network {
   std::shared_ptr<net::Dialer> dialer;    // Opens the same ranges as `guard`.
   std::shared_ptr<Maildir> maildir = {};  // For routes to a Maildir; nothing where none may be.
   TlsSettings tls = {};
+  std::shared_ptr<const Sources> sources = std::make_shared<const Sources>();
+  std::shared_ptr<WarmUpLedger> ledger = std::make_shared<WarmUpLedger>();  // One for the life of the process.
 };
 
 // What the attempts of one io_context share. All outlive the attempt.
@@ -108,6 +110,9 @@ class Attempt {
   };
 
   awaitable<End> RunLocal();
+  std::optional<outcome::Outcome> PrepareLogin();
+  awaitable<bool> LoggedIn(Connection& connection);
+  const Source* SourceFor(const net::Endpoint& endpoint);
   awaitable<Move> TryHost(PlannedHost host);
   awaitable<Move> TryKept(const PlannedHost& host, std::size_t index);
   awaitable<Move> TryFresh(const PlannedHost& host, std::size_t index);
@@ -126,7 +131,7 @@ class Attempt {
   smtp::Outgoing MakeOutgoing(const Chunk& chunk, const smtp::Extensions& extensions) const;
   Move Judge(Connection& connection, const Chunk& chunk, bool reused);
   absl::Duration DialLimit(const PlannedHost& host, std::size_t index) const;
-  ConnectionKey KeyOf(const PlannedHost& host, std::size_t index) const;
+  std::optional<ConnectionKey> KeyOf(const PlannedHost& host, std::size_t index);
   TlsDemand DemandOf(const PlannedHost& host) const;
   bool NoteBrokenTls(const Connection& connection, const PlannedHost& host);
   outcome::Outcome WithTls(outcome::Outcome outcome, const Connection& connection) const;
@@ -142,7 +147,9 @@ class Attempt {
   const queue::Lease& lease_;
   LeaseGuard& guard_;
   const NextHop hop_;
-  const std::uint32_t source_seed_;  // Which of the sources: the same one for the whole attempt.
+  SourceChoice sources_;
+  Login* const login_;  // Of the route; nothing: no AUTH.
+  std::uint64_t login_id_ = 0;
   Budget budget_;
   Plan plan_;
   const TlsPolicy tls_;

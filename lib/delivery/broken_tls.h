@@ -1,5 +1,5 @@
-// Hosts that offer TLS but fail at its handshake: without a memory of them each attempt would find it out anew, and each
-// message would wait as the first one did.
+// Hosts that offer TLS but fail at its handshake: without a memory of them each attempt would find it out anew, and
+// each message would wait as the first one did.
 //
 // Bounded: past kMostHosts, those that are over go first.
 //

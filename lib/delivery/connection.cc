@@ -24,11 +24,12 @@ constexpr absl::Duration kLastWrite = absl::Seconds(1);
 constexpr std::size_t kFewSteps = 16 * 1024;
 
 metrics::Counter& Handshakes(const std::string& result) {
-  return metrics::DeclareCounter("hikyaku_tls_handshakes_total",
-                                 "TLS with mail hosts: verified (by the rules of the policy or without being asked to), "
-                                 "unverified (encrypted all the same), unproved (refused by us: the policy asks for "
-                                 "proof), failed, denied (required, but the host has no STARTTLS).",
-                                 {{"result", result}});
+  return metrics::DeclareCounter(
+      "hikyaku_tls_handshakes_total",
+      "TLS with mail hosts: verified (by the rules of the policy or without being asked to), "
+      "unverified (encrypted all the same), unproved (refused by us: the policy asks for "
+      "proof), failed, denied (required, but the host has no STARTTLS).",
+      {{"result", result}});
 }
 
 struct Metrics {
@@ -37,8 +38,8 @@ struct Metrics {
   metrics::Counter& unproved = Handshakes("unproved");
   metrics::Counter& failed = Handshakes("failed");
   metrics::Counter& denied = Handshakes("denied");
-  metrics::Counter& resumed =
-      metrics::DeclareCounter("hikyaku_tls_sessions_resumed_total", "Handshakes with mail hosts that resumed a session.");
+  metrics::Counter& resumed = metrics::DeclareCounter("hikyaku_tls_sessions_resumed_total",
+                                                      "Handshakes with mail hosts that resumed a session.");
 };
 
 Metrics& Count() {
@@ -121,6 +122,10 @@ awaitable<Connection::Want> Connection::BeginTls() {
 awaitable<bool> Connection::Transact(const smtp::Outgoing& mail, const LeaseGuard& lease) {
   ++messages;
   co_return co_await Drive(session_.Begin(mail), &lease);
+}
+
+awaitable<void> Connection::Authenticate(smtp::SaslClient* sasl) {
+  co_await Drive(session_.Authenticate(sasl), nullptr);
 }
 
 awaitable<void> Connection::Quit() {

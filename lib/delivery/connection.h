@@ -8,6 +8,7 @@
 #define HIKYAKU_LIB_DELIVERY_CONNECTION_H_
 
 #include <array>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -34,13 +35,15 @@ struct ConnectionKey {
   std::optional<address::IpAddress> source;
   smtp::Protocol protocol = smtp::Protocol::kSmtp;
   TlsDemand tls;
+  std::string via;          // The source by its name: it has an EHLO name, and perhaps a proxy, of its own.
+  std::uint64_t login = 0;  // Whose password was shown (Login::Ready::id); 0: nobody's.
 
   bool operator==(const ConnectionKey&) const = default;
 
   template <typename H>
   friend H AbslHashValue(H h, const ConnectionKey& key) {
     h = H::combine(std::move(h), key.host, key.endpoint.address, key.endpoint.port, key.source.has_value(),
-                   key.protocol, key.tls);
+                   key.protocol, key.tls, key.via, key.login);
     return key.source ? H::combine(std::move(h), *key.source) : std::move(h);
   }
 };
@@ -75,6 +78,10 @@ class Connection {
   // Makes one transaction; its result is in session(). False: the lease was lost before the end of the body was
   // written. Then the connection is closed and nothing was delivered.
   awaitable<bool> Transact(const smtp::Outgoing& mail, const LeaseGuard& lease);
+
+  // Logs in, before the first transaction. After it session().reusable() tells whether the host has agreed; else its
+  // refusal() or broke() tells why not. `sasl` outlives the call.
+  awaitable<void> Authenticate(smtp::SaslClient* sasl);
 
   // Sends QUIT, waits for its answer within the limit, closes.
   awaitable<void> Quit();

@@ -16,7 +16,12 @@ awaitable<void> QuitAndClose(std::unique_ptr<Connection> connection) { co_await 
 }  // namespace
 
 ConnectionPool::ConnectionPool(PoolOptions options, Clock& clock, net::TaskGroup& group, Executor executor)
-    : options_(options), clock_(clock), group_(group), executor_(std::move(executor)), dead_hosts_(clock), broken_tls_(clock) {}
+    : options_(options),
+      clock_(clock),
+      group_(group),
+      executor_(std::move(executor)),
+      dead_hosts_(clock),
+      broken_tls_(clock) {}
 
 ConnectionPool::~ConnectionPool() = default;
 

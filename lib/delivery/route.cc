@@ -108,7 +108,11 @@ absl::StatusOr<RouteTable::Row> RouteTable::MakeRow(const RouteRow& row, std::si
     return InRow(index, "tls.policy", TlsLevelName(*row.tls),
                  absl::InvalidArgumentError("implicit TLS needs require or verify"));
   }
-  RouteRule rule{index, Describe(row, index), *std::move(target), row.sources, row.tls, implicit};
+  // A password goes only to who has proven his name, unless the operator says otherwise.
+  std::optional<TlsLevel> tls = row.tls;
+  if (row.login && !row.login->allow_clear && !tls) tls = TlsLevel::kVerify;
+  RouteRule rule{index, Describe(row, index), *std::move(target), row.sources, tls, implicit};
+  if (row.login) rule.login = std::make_shared<Login>(*row.login, rule.text);
   hop.rule = std::make_shared<const RouteRule>(std::move(rule));
   return made;
 }

@@ -4,7 +4,8 @@
 // Non-goals:  DNS (plan.h); rewriting of addresses (submission).
 // Threading:  a constant value after Create.
 //
-// The row that wins, of those that fit the mail: the one with the most special recipient domain (exact, then the longest
+// The row that wins, of those that fit the mail: the one with the most special recipient domain (exact, then the
+// longest
 // ".suffix", which does not match the domain itself, then "*"); of its rows one with `stream` before one without, then
 // one with `tenant`, then one with `sender_domain` (exact before the longest suffix). Their order does not matter.
 #ifndef HIKYAKU_LIB_DELIVERY_ROUTE_H_
@@ -21,6 +22,7 @@
 #include "absl/strings/string_view.h"
 #include "lib/address/literal.h"
 #include "lib/address/route_target.h"
+#include "lib/delivery/login.h"
 #include "lib/delivery/tls_demand.h"
 
 namespace hikyaku::delivery {
@@ -35,6 +37,7 @@ struct RouteRow {
   std::string sources = {};
   std::optional<TlsLevel> tls = {};
   std::optional<bool> tls_implicit = {};  // Not set: true for kSubmissionsPort.
+  std::optional<LoginOptions> login = {};
 };
 
 // What a row says beyond host and port.
@@ -45,6 +48,7 @@ struct RouteRule {
   std::string sources;  // A pool's name; empty: the default one.
   std::optional<TlsLevel> tls = {};
   bool tls_implicit = false;
+  std::shared_ptr<Login> login = {};  // Nothing: no AUTH.
 };
 
 struct NextHop {

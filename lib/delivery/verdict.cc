@@ -164,6 +164,18 @@ Outcome JudgeTls(const TlsFailure& failure, absl::string_view policy, absl::stri
   return FromUs(Kind::kTransient, Scope::kHost, {4, 7, 5}, absl::StrCat(asked, what, failure.why), remote);
 }
 
+Outcome JudgeLoginRefused(const smtp::Reply& reply, absl::string_view route, absl::string_view remote) {
+  smtp::Reply said = reply;
+  said.text = absl::StrCat("the login of ", route, " is refused: ", reply.text);
+  return OfReply(Scope::kHost, said, remote).As(Kind::kTransient);
+}
+
+Outcome JudgeNoLogin(absl::string_view why, absl::string_view route, absl::string_view remote) {
+  return FromUs(Kind::kTransient, Scope::kHost, {4, 7, 0}, absl::StrCat("no login of ", route, ": ", why), remote);
+}
+
+Outcome JudgeNoSource(absl::string_view why) { return FromUs(Kind::kTransient, Scope::kMessage, {4, 3, 2}, why); }
+
 Outcome JudgeTooLarge(std::uint64_t size, std::uint64_t limit, absl::string_view remote) {
   return FromUs(Kind::kPermanent, Scope::kMessage, {5, 3, 4},
                 absl::StrCat("the message of ", size, " octets is larger than the ", limit, " that the host takes"),

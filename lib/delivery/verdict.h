@@ -70,6 +70,14 @@ outcome::Outcome JudgeBroken(absl::string_view why, absl::string_view remote);
 
 // The connection is not what the policy (as TlsPolicy::Text() tells it) asks for. The next host is asked.
 outcome::Outcome JudgeTls(const TlsFailure& failure, absl::string_view policy, absl::string_view remote);
+// The host refuses our login (routes[].auth). Our configuration's fault or the host's, never the mail's.
+outcome::Outcome JudgeLoginRefused(const smtp::Reply& reply, absl::string_view route, absl::string_view remote);
+
+// There was no login: no password, no TLS that proves the host, no mechanism in common, or SCRAM broke off.
+outcome::Outcome JudgeNoLogin(absl::string_view why, absl::string_view route, absl::string_view remote);
+
+// No source is left to send from: `why` says which pool and what it lacks.
+outcome::Outcome JudgeNoSource(absl::string_view why);
 
 // ---- The host cannot take this message. ----
 

@@ -11,9 +11,11 @@ namespace hikyaku::delivery {
 absl::StatusOr<std::unique_ptr<DeliveryRole>> DeliveryRole::Start(net::IoPool& pool, const v1::Config& config,
                                                                   std::vector<queue::Shard*> shards, Clock& clock) {
   ASSIGN_OR_RETURN(dns::CaresResolverOptions resolver_options, ResolverOptionsFrom(config));
+  auto ledger = std::make_shared<WarmUpLedger>();
   ASSIGN_OR_RETURN(WorkerOptions options, WorkerOptionsFrom(config));
-  ASSIGN_OR_RETURN(Network network, NetworkFrom(config, clock));
+  ASSIGN_OR_RETURN(Network network, NetworkFrom(config, clock, ledger));
   std::unique_ptr<DeliveryRole> role(new DeliveryRole(clock));
+  role->ledger_ = std::move(ledger);
   ASSIGN_OR_RETURN(role->resolver_, dns::CreateCaresResolver(std::move(resolver_options)));
   role->keyring_ = std::make_unique<DkimKeyring>(DkimOptionsFrom(config));
   options.attempt.keyring = role->keyring_.get();
@@ -23,7 +25,7 @@ absl::StatusOr<std::unique_ptr<DeliveryRole>> DeliveryRole::Start(net::IoPool& p
 }
 
 absl::Status DeliveryRole::Reload(const v1::Config& config) {
-  ASSIGN_OR_RETURN(Network network, NetworkFrom(config, clock_));
+  ASSIGN_OR_RETURN(Network network, NetworkFrom(config, clock_, ledger_));
   worker_->Update(std::move(network));
   keyring_->Update(DkimOptionsFrom(config));
   return absl::OkStatus();

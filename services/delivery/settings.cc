@@ -23,8 +23,11 @@
 #include "lib/delivery/maildir.h"
 #include "lib/net/dialer.h"
 #include "lib/net/egress_guard.h"
+#include "lib/net/proxy_dialer.h"
+#include "lib/smtp/sasl_client.h"
 #include "lib/tls/context.h"
 #include "lib/tls/peer_policy.h"
+#include "services/delivery/source_settings.h"
 
 namespace hikyaku::delivery {
 namespace {
@@ -101,7 +104,8 @@ absl::StatusOr<std::shared_ptr<const tls::TrustRoots>> RootsFrom(const std::stri
 absl::StatusOr<TlsSettings> TlsFrom(const v1::DeliveryTls& config, Clock& clock) {
   const auto roots = RootsFrom(config.ca_file());
   if (!roots.ok()) return At("delivery.tls.ca_file", roots.status());
-  const auto version = config.min_version() == v1::DeliveryTls::tls13 ? tls::MinVersion::kTls13 : tls::MinVersion::kTls12;
+  const auto version =
+      config.min_version() == v1::DeliveryTls::tls13 ? tls::MinVersion::kTls13 : tls::MinVersion::kTls12;
   TlsSettings settings;
   settings.context = std::make_shared<const tls::ClientContext>(*roots, version, clock);
   settings.level = LevelFrom(config.policy());
@@ -114,6 +118,11 @@ RouteRow RowFrom(const v1::Route& route) {
   RouteRow row{route.domain(), route.to(), route.sender_domain(), route.tenant(), route.stream(), route.sources()};
   if (route.tls().has_policy()) row.tls = LevelFrom(route.tls().policy());
   if (route.tls().has_implicit()) row.tls_implicit = route.tls().implicit();
+  if (!route.has_auth()) return row;
+  row.login = LoginOptions{route.auth().user(), route.auth().password_file(), {}, route.auth().allow_clear()};
+  for (const std::string& name : route.auth().mechanisms()) {
+    if (const auto mechanism = smtp::ParseSaslMechanism(name)) row.login->mechanisms.push_back(*mechanism);
+  }
   return row;
 }
 
@@ -129,17 +138,12 @@ absl::StatusOr<WorkerOptions> WorkerOptionsFrom(const v1::Config& config) {
   options.attempt.own.endpoints = OwnEndpoints(config);
   options.attempt.recipients_per_transaction = delivery.recipients_per_transaction();
   options.attempt.timeouts = TimeoutsFrom(delivery.timeouts());
-  for (const std::string& text : delivery.sources()) {
-    const auto source = address::IpAddress::Parse(text);
-    if (!source.ok()) return At("delivery.sources", source.status());
-    options.attempt.sources.push_back(*source);
-  }
   options.pool.messages_per_connection = static_cast<int>(delivery.messages_per_connection());
   options.pool.idle_limit = config::ToDuration(delivery.idle_connection());
   return options;
 }
 
-absl::StatusOr<Network> NetworkFrom(const v1::Config& config, Clock& clock) {
+absl::StatusOr<Network> NetworkFrom(const v1::Config& config, Clock& clock, std::shared_ptr<WarmUpLedger> ledger) {
   std::vector<address::Cidr> allowed;
   for (const std::string& text : config.delivery().allow_ranges()) {
     const auto range = address::Cidr::Parse(text);
@@ -150,13 +154,25 @@ absl::StatusOr<Network> NetworkFrom(const v1::Config& config, Clock& clock) {
   for (const v1::Route& route : config.delivery().routes()) rows.push_back(RowFrom(route));
   ASSIGN_OR_RETURN(RouteTable routes, RouteTable::Create(rows, static_cast<std::uint16_t>(config.delivery().port())));
   net::EgressGuard guard(std::move(allowed));
-  auto dialer = std::make_shared<net::TcpDialer>(guard, OwnEndpoints(config));
-  Network network{std::move(routes), std::move(guard), std::move(dialer)};
-  if (const std::string& root = config.delivery().maildir_root(); !root.empty()) {
-    network.maildir = std::make_shared<Maildir>(root);
+  auto direct = std::make_shared<net::TcpDialer>(guard, OwnEndpoints(config));
+  auto dialer = std::make_shared<net::ProxyDialer>(guard, std::move(direct));
+  std::shared_ptr<Maildir> maildir;
+  if (const std::string& root = config.delivery().maildir_root(); !root.empty()) maildir = std::make_shared<Maildir>(root);
+  ASSIGN_OR_RETURN(Sources sources, SourcesFrom(config.delivery()));
+  for (const RouteRow& row : rows) {
+    if (sources.Find(row.sources) == nullptr) {
+      return absl::InvalidArgumentError(absl::StrCat("delivery.routes: there is no pool \"", row.sources, "\""));
+    }
   }
-  ASSIGN_OR_RETURN(network.tls, TlsFrom(config.delivery().tls(), clock));
-  return network;
+  ASSIGN_OR_RETURN(TlsSettings tls, TlsFrom(config.delivery().tls(), clock));
+  if (ledger == nullptr) ledger = std::make_shared<WarmUpLedger>();
+  return Network{std::move(routes),
+                 std::move(guard),
+                 std::move(dialer),
+                 std::move(maildir),
+                 std::move(tls),
+                 std::make_shared<const Sources>(std::move(sources)),
+                 std::move(ledger)};
 }
 
 DkimOptions DkimOptionsFrom(const v1::Config& config) {

@@ -4,6 +4,7 @@
 #ifndef HIKYAKU_SERVICES_DELIVERY_SETTINGS_H_
 #define HIKYAKU_SERVICES_DELIVERY_SETTINGS_H_
 
+#include <memory>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -19,8 +20,10 @@ namespace hikyaku::delivery {
 
 absl::StatusOr<WorkerOptions> WorkerOptionsFrom(const v1::Config& config);
 
-// Routes, egress ranges and TLS, for which the file of authorities is read: what a reload replaces. `clock` outlives it.
-absl::StatusOr<Network> NetworkFrom(const v1::Config& config, Clock& clock);
+// Routes, egress ranges and TLS, for which the file of authorities is read: what a reload replaces. `clock` outlives
+// it. `ledger` counts on over reloads; nothing: a fresh one.
+absl::StatusOr<Network> NetworkFrom(const v1::Config& config, Clock& clock,
+                                    std::shared_ptr<WarmUpLedger> ledger = nullptr);
 
 // Empty rows: nothing is signed.
 DkimOptions DkimOptionsFrom(const v1::Config& config);

@@ -28,6 +28,7 @@ void AddTrace(CLI::App* parent, std::vector<Command>* commands);
 void AddConfig(CLI::App* parent, std::vector<Command>* commands);
 void AddHealth(CLI::App* parent, std::vector<Command>* commands);
 void AddDkim(CLI::App* parent, std::vector<Command>* commands);
+void AddExplain(CLI::App* parent, std::vector<Command>* commands);
 void AddSink(CLI::App* parent, std::vector<Command>* commands);
 
 }  // namespace hikyaku::cli

@@ -64,6 +64,7 @@ int Main(int argc, char** argv) {
   AddConfig(&app, &commands);
   AddHealth(&app, &commands);
   AddDkim(&app, &commands);
+  AddExplain(&app, &commands);
   AddSink(&app, &commands);
   try {
     app.parse(argc, argv);

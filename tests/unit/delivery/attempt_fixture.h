@@ -55,6 +55,8 @@ class AttemptTest : public testing::Test {
     auto network = std::make_shared<Network>();
     network->dialer = dialer_;
     network->routes = routes_;
+    network->sources = std::make_shared<const Sources>(sources_);
+    network->ledger = ledger_;
     Attempt attempt({options_, network, resolver_, pool_, clock_}, lease, guard_);
     const Attempt::End end = net::RunTask(loop_, attempt.Run());
     outcomes_ = attempt.outcomes();
@@ -89,6 +91,8 @@ class AttemptTest : public testing::Test {
   FakeClock clock_;
   FakeGuard guard_;
   RouteTable routes_{25};
+  Sources sources_;
+  std::shared_ptr<WarmUpLedger> ledger_ = std::make_shared<WarmUpLedger>();
   net::TaskGroup quits_;
   ConnectionPool pool_{PoolOptions(), clock_, quits_, loop_.executor()};
   std::vector<Outcome> outcomes_;

@@ -1,0 +1,109 @@
+#include "lib/delivery/explain.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "lib/delivery/login.h"
+#include "lib/delivery/plan.h"
+#include "lib/delivery/source.h"
+#include "lib/delivery/tls_policy.h"
+#include "lib/delivery/verdict.h"
+
+namespace hikyaku::delivery {
+namespace {
+
+using Kind = NextHop::Kind;
+using Lines = std::vector<Explained>;
+
+std::string Where(const NextHop& hop) {
+  const address::RouteTarget* target = hop.rule ? &hop.rule->target : nullptr;
+  switch (hop.kind) {
+    case Kind::kDiscard: return absl::StrCat("thrown away and counted as delivered: ", target->text);
+    case Kind::kMaildir: return absl::StrCat("a file in the Maildir ", target->path);
+    case Kind::kReject: return absl::StrCat("refused: 550 ", target->enhanced, " ", target->text);
+    case Kind::kSmtp:
+    case Kind::kLmtp: break;
+  }
+  const std::string protocol = hop.kind == Kind::kLmtp ? "LMTP" : "SMTP";
+  if (hop.host.rfind("unix:", 0) == 0) return absl::StrCat(protocol, " at the socket ", hop.host.substr(5));
+  return absl::StrCat(protocol, hop.mx_lookup ? " to the MX hosts of " : " to ", hop.host, ", port ", hop.port);
+}
+
+void ExplainRoute(const NextHop& hop, Lines* lines) {
+  lines->push_back({"route", Where(hop), hop.rule ? hop.rule->text : "no row of delivery.routes fits"});
+}
+
+void ExplainSource(const NextHop& hop, const AttemptOptions& options, const Network& network, absl::Time now,
+                   Lines* lines) {
+  const std::string& name = hop.rule ? hop.rule->sources : std::string();
+  const SourcePool* pool = network.sources->Find(name);
+  const std::string why = name.empty() ? "delivery.source_pools, delivery.sources" : hop.rule->text;
+  if (pool == nullptr) {
+    lines->push_back({"source", absl::StrCat("no pool \"", name, "\": the mail waits"), why});
+    return;
+  }
+  for (const Source& source : pool->sources) {
+    std::string text = source.address ? source.address->ToString() : "the address that the kernel chooses";
+    absl::StrAppend(&text, ", EHLO ", source.helo.empty() ? options.helo : source.helo);
+    if (pool->sources.size() > 1) absl::StrAppend(&text, ", weight ", source.weight);
+    if (source.proxy) absl::StrAppend(&text, ", by the proxy ", source.proxy->at.text());
+    const auto limit = source.warm_up ? source.warm_up->LimitAt(now) : std::nullopt;
+    if (limit) absl::StrAppend(&text, ", warm-up: ", *limit, " messages today from each worker");
+    lines->push_back({"source", std::move(text), absl::StrCat("pool \"", pool->name, "\" of ", why)});
+  }
+}
+
+void ExplainLogin(const NextHop& hop, absl::Time now, Lines* lines) {
+  const Login* login = hop.rule ? hop.rule->login.get() : nullptr;
+  if (login == nullptr) return;
+  const LoginOptions& options = login->options();
+  std::string text = absl::StrCat("as ", options.user, ", password from ", options.password_file);
+  if (const auto ready = hop.rule->login->Get(now); !ready.ok()) {
+    absl::StrAppend(&text, " (", ready.status().message(), ": the mail waits)");
+  }
+  absl::StrAppend(&text, options.allow_clear ? ", on any connection" : ", only after TLS has proven the host");
+  lines->push_back({"login", std::move(text), absl::StrCat("auth of ", hop.rule->text)});
+}
+
+awaitable<void> ExplainHosts(Plan& plan, Lines* lines) {
+  int hosts = 0;
+  for (;;) {
+    auto host = co_await plan.Next();
+    if (!host.ok() || !host->has_value()) break;
+    std::vector<std::string> addresses;
+    for (const net::Endpoint& endpoint : (*host)->endpoints) addresses.push_back(endpoint.text());
+    const bool socket = (*host)->name.rfind("unix:", 0) == 0;
+    ++hosts;
+    lines->push_back({"host", socket ? (*host)->name : absl::StrCat((*host)->name, " ", absl::StrJoin(addresses, ", ")),
+                      absl::StrCat("number ", hosts, " to be tried")});
+  }
+  if (const auto& trouble = plan.trouble()) {
+    lines->push_back({hosts == 0 ? "verdict" : "besides", trouble->ToString(),
+                      trouble->kind == outcome::Kind::kPermanent ? "the mail bounces" : "the mail waits"});
+  }
+}
+
+}  // namespace
+
+awaitable<std::vector<Explained>> Explain(RouteQuery query, const AttemptOptions& options, const Network& network,
+                                          dns::Resolver& resolver, Clock& clock) {
+  Lines lines;
+  const NextHop hop = network.routes.Route(query);
+  ExplainRoute(hop, &lines);
+  if (!hop.remote()) co_return lines;
+  Budget budget;
+  Plan plan({resolver, network.guard, options.own, clock, budget}, std::string(query.domain), hop);
+  co_await ExplainHosts(plan, &lines);
+  const TlsPolicy tls = ChooseTls(network.tls, hop);
+  lines.push_back({"tls",
+                   absl::StrCat(TlsLevelName(tls.demand.level), tls.demand.implicit ? ", from the first octet" : ""),
+                   tls.rule});
+  ExplainLogin(hop, clock.Now(), &lines);
+  ExplainSource(hop, options, network, clock.Now(), &lines);
+  lines.push_back({"limits", absl::StrCat(options.recipients_per_transaction, " recipients a transaction"),
+                   "delivery.recipients_per_transaction"});
+  co_return lines;
+}
+
+}  // namespace hikyaku::delivery

@@ -1,0 +1,110 @@
+// `hikyaku explain`: what would become of a mail, by the configuration file and by DNS.
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <cstdio>
+#include <exception>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "lib/address/address.h"
+#include "lib/base/clock.h"
+#include "lib/base/status_macros.h"
+#include "lib/config/effective.h"
+#include "lib/config/role.h"
+#include "lib/delivery/explain.h"
+#include "lib/dns/cares_resolver.h"
+#include "services/delivery/settings.h"
+#include "services/hikyaku/command.h"
+#include "services/hikyaku/text.h"
+
+namespace hikyaku::cli {
+namespace {
+
+struct ExplainFlags {
+  std::string config;
+  std::string address;
+  std::string from;
+  std::string tenant = "default";
+  std::string stream;
+};
+
+constexpr char kHelp[] =
+    R"(Which route a mail to ADDRESS takes, to which hosts, with which TLS and login and from which source: each with the key or record
+that says so. Nobody is connected to, but DNS is asked. Works from the configuration file, as the worker would after its next reload; it
+needs no running server, so it shows a change before it is made.
+
+Examples:
+  hikyaku explain ann@example.com --config /etc/hikyaku.yaml
+  hikyaku explain ann@example.com --config /etc/hikyaku.yaml --from news@shop.example --tenant shop --stream bulk)";
+
+using Lines = std::vector<delivery::Explained>;
+
+awaitable<void> Store(awaitable<Lines> task, Lines* lines) { *lines = co_await std::move(task); }
+
+absl::StatusOr<Lines> ExplainBy(const v1::Config& config, const delivery::RouteQuery& query) {
+  ASSIGN_OR_RETURN(const delivery::WorkerOptions options, delivery::WorkerOptionsFrom(config));
+  ASSIGN_OR_RETURN(const delivery::Network network, delivery::NetworkFrom(config, Clock::System()));
+  ASSIGN_OR_RETURN(dns::CaresResolverOptions resolver_options, delivery::ResolverOptionsFrom(config));
+  ASSIGN_OR_RETURN(const auto resolver, dns::CreateCaresResolver(std::move(resolver_options)));
+  boost::asio::io_context context(1);
+  Lines lines;
+  boost::asio::co_spawn(context,
+                        Store(delivery::Explain(query, options.attempt, network, *resolver, Clock::System()), &lines),
+                        [](std::exception_ptr failure) {
+                          if (failure) std::rethrow_exception(failure);
+                        });
+  context.run();
+  if (network.routes.Route(query).remote()) {
+    lines.push_back({"limits", absl::StrCat(config.delivery().messages_per_connection(), " messages a connection"),
+                     "delivery.messages_per_connection"});
+    lines.push_back({"limits", absl::StrCat(config.queue().domain_concurrency(), " connections at most for the domain"),
+                     "queue.domain_concurrency"});
+  }
+  return lines;
+}
+
+int RunExplain(const ExplainFlags& flags) {
+  const auto fail = [](int code, absl::string_view why) {
+    std::fprintf(stderr, "hikyaku: %s\n", std::string(why).c_str());
+    return code;
+  };
+  const auto recipient = address::ParseAddress(flags.address);
+  if (!recipient.ok()) return fail(kExitUsage, absl::StrCat("ADDRESS: ", recipient.status().message()));
+  std::string sender;
+  if (!flags.from.empty() && flags.from != "<>") {
+    const auto parsed = address::ParseAddress(flags.from);
+    if (!parsed.ok()) return fail(kExitUsage, absl::StrCat("--from: ", parsed.status().message()));
+    sender = parsed->ToString();
+  }
+  const auto loaded = config::LoadEffectiveConfig(flags.config, config::Role::kAll);
+  if (!loaded.ok()) return fail(kExitUsage, loaded.status().message());
+  const auto lines = ExplainBy(loaded->config, {recipient->domain, sender, flags.tenant, flags.stream});
+  if (!lines.ok()) return fail(kExitUsage, lines.status().message());
+  for (const delivery::Explained& line : *lines) {
+    const std::string text = Printable(line.text, 400);
+    if (line.why.empty()) {
+      std::printf("%-8s %s\n", line.what.c_str(), text.c_str());
+    } else {
+      std::printf("%-8s %s  [%s]\n", line.what.c_str(), text.c_str(), Printable(line.why, 200).c_str());
+    }
+  }
+  return kExitDone;
+}
+
+}  // namespace
+
+void AddExplain(CLI::App* parent, std::vector<Command>* commands) {
+  CLI::App* app = parent->add_subcommand("explain", "Say what would become of a mail to an address, and why");
+  app->footer(kHelp);
+  const auto flags = std::make_shared<ExplainFlags>();
+  app->add_option("ADDRESS", flags->address, "The recipient")->required();
+  app->add_option("--config", flags->config, "The configuration file (YAML)")->required()->envname("HIKYAKU_CONFIG");
+  app->add_option("--from", flags->from, "Envelope sender; <> or nothing: the null sender");
+  app->add_option("--tenant", flags->tenant, "Tenant")->capture_default_str();
+  app->add_option("--stream", flags->stream, "Stream of the tenant");
+  commands->push_back({app, [flags] { return RunExplain(*flags); }});
+}
+
+}  // namespace hikyaku::cli
