@@ -1,14 +1,12 @@
 #include "lib/delivery/dkim_keys.h"
 
-#include <fcntl.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "lib/base/log.h"
+#include "lib/base/small_file.h"
 #include "lib/base/status_macros.h"
 #include "lib/crypto/signing_key.h"
 #include "lib/metrics/metrics.h"
@@ -17,7 +15,7 @@ namespace hikyaku::delivery {
 namespace {
 
 // A key has a few thousand bytes; SigningKey refuses more than this.
-constexpr off_t kMaxFile = 64 * 1024;
+constexpr std::size_t kMaxFile = 64 * 1024;
 
 constexpr char kEveryOther[] = "*";
 
@@ -28,64 +26,23 @@ metrics::Gauge& UnusableGauge() {
       "the mail of their domains waits.");
 }
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-
-  int get() const { return fd_; }
-
- private:
-  const int fd_;
-};
-
-absl::Status CannotRead() { return absl::NotFoundError(absl::StrCat("cannot be read: ", std::strerror(errno))); }
-
-// By way of symbolic links, as Kubernetes mounts Secrets; never waits for the other end of a pipe.
-absl::StatusOr<std::string> ReadKeyFile(const std::string& path, struct stat* stamp) {
-  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (file.get() < 0 || fstat(file.get(), stamp) != 0) return CannotRead();
-  if (!S_ISREG(stamp->st_mode)) return absl::InvalidArgumentError("is no file");
-  if (stamp->st_size > kMaxFile) return absl::InvalidArgumentError("is larger than 64KiB: it is no key");
-  std::string text(static_cast<std::size_t>(stamp->st_size), '\0');
-  const ssize_t got = read(file.get(), text.data(), text.size());
-  if (got < 0) return CannotRead();
-  text.resize(static_cast<std::size_t>(got));
-  return text;
-}
-
-absl::StatusOr<dkim::Signatory> ReadSignatory(const DkimKey& key, struct stat* stamp) {
-  ASSIGN_OR_RETURN(const std::string pem, ReadKeyFile(key.path, stamp));
-  ASSIGN_OR_RETURN(crypto::SigningKey secret, crypto::SigningKey::FromPem(pem));
+absl::StatusOr<dkim::Signatory> ReadSignatory(const DkimKey& key, FileStamp* stamp) {
+  ASSIGN_OR_RETURN(const SmallFile file, ReadSmallFile(key.path, kMaxFile));
+  *stamp = file.stamp;
+  ASSIGN_OR_RETURN(crypto::SigningKey secret, crypto::SigningKey::FromPem(file.text));
   return dkim::Signatory{key.domain, key.selector, std::move(secret)};
-}
-
-bool SameFile(const struct stat& a, const struct stat& b) {
-  return a.st_dev == b.st_dev && a.st_ino == b.st_ino && a.st_size == b.st_size && a.st_mode == b.st_mode &&
-         a.st_mtim.tv_sec == b.st_mtim.tv_sec && a.st_mtim.tv_nsec == b.st_mtim.tv_nsec &&
-         a.st_ctim.tv_sec == b.st_ctim.tv_sec && a.st_ctim.tv_nsec == b.st_ctim.tv_nsec;
-}
-
-struct stat StampOf(const std::string& path) {
-  struct stat stamp = {};
-  if (stat(path.c_str(), &stamp) != 0) stamp = {};
-  return stamp;
 }
 
 std::shared_ptr<const DkimKey> ReadKey(std::string domain, std::string selector, std::string path,
                                        const std::shared_ptr<const DkimKey>& before) {
-  if (before != nullptr && before->file.ok() && SameFile(before->stamp, StampOf(path))) return before;
+  if (before != nullptr && before->file.ok() && before->stamp == StampOf(path)) return before;
   auto key = std::make_shared<DkimKey>();
   key->domain = std::move(domain);
   key->selector = std::move(selector);
   key->path = std::move(path);
   key->signatory = ReadSignatory(*key, &key->stamp);
   key->file = key->signatory.status();
-  key->exposed = (key->stamp.st_mode & (S_IROTH | S_IWOTH)) != 0;
+  key->exposed = (key->stamp.mode & (S_IROTH | S_IWOTH)) != 0;
   if (!key->file.ok()) {
     key->stamp = StampOf(key->path);
     if (before != nullptr && before->signatory.ok()) key->signatory = before->signatory;
@@ -148,7 +105,7 @@ const DkimKeyList* DkimKeys::Find(absl::string_view domain) const {
 
 bool DkimKeys::Changed() const {
   for (const auto& key : all_) {
-    if (!SameFile(key->stamp, StampOf(key->path))) return true;
+    if (!(key->stamp == StampOf(key->path))) return true;
   }
   return false;
 }

@@ -10,8 +10,6 @@
 #ifndef HIKYAKU_LIB_DELIVERY_DKIM_KEYS_H_
 #define HIKYAKU_LIB_DELIVERY_DKIM_KEYS_H_
 
-#include <sys/stat.h>
-
 #include <cstddef>
 #include <map>
 #include <memory>
@@ -23,6 +21,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "lib/base/small_file.h"
 #include "lib/dkim/signer.h"
 
 namespace hikyaku::delivery {
@@ -50,7 +49,7 @@ struct DkimKey {
   absl::StatusOr<dkim::Signatory> signatory = absl::UnknownError("not read");  // What signs, if anything.
   absl::Status file;     // Of the last reading; where it failed, `signatory` is what was read before, if anything.
   bool exposed = false;  // Others than owner and group may read the file.
-  struct stat stamp = {};
+  FileStamp stamp;
 };
 
 using DkimKeyList = std::vector<std::shared_ptr<const DkimKey>>;

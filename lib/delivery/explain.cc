@@ -1,14 +1,17 @@
 #include "lib/delivery/explain.h"
 
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "lib/delivery/dkim_keys.h"
 #include "lib/delivery/login.h"
 #include "lib/delivery/plan.h"
 #include "lib/delivery/source.h"
 #include "lib/delivery/tls_policy.h"
 #include "lib/delivery/verdict.h"
+#include "lib/dkim/signature.h"
 
 namespace hikyaku::delivery {
 namespace {
@@ -66,6 +69,26 @@ void ExplainLogin(const NextHop& hop, absl::Time now, Lines* lines) {
   lines->push_back({"login", std::move(text), absl::StrCat("auth of ", hop.rule->text)});
 }
 
+// What Signing decides when it has read From.
+void ExplainSignatures(const DkimKeyring* keyring, const std::string& author, Lines* lines) {
+  const std::shared_ptr<const DkimKeys> keys = keyring != nullptr ? keyring->Get() : nullptr;
+  const DkimKeyList* list = keys != nullptr ? keys->Find(author) : nullptr;
+  const std::string who = author.empty() ? "From" : absl::StrCat("From in ", author);
+  if (list == nullptr) {
+    lines->push_back({"dkim", "no signature", absl::StrCat("no row of dkim.domains is for ", who)});
+    return;
+  }
+  for (const auto& key : *list) {
+    std::string text = absl::StrCat("signed by ", key->domain, ", selector ", key->selector, ", ");
+    if (key->signatory.ok()) {
+      absl::StrAppend(&text, dkim::AlgorithmName(key->signatory->key.type()), ", key ", key->path);
+    } else {
+      absl::StrAppend(&text, "if ", key->path, " had a key: it ", key->signatory.status().message(), ": the mail waits");
+    }
+    lines->push_back({"dkim", std::move(text), absl::StrCat("dkim.domains, ", who)});
+  }
+}
+
 awaitable<void> ExplainHosts(Plan& plan, Lines* lines) {
   int hosts = 0;
   for (;;) {
@@ -86,7 +109,7 @@ awaitable<void> ExplainHosts(Plan& plan, Lines* lines) {
 
 }  // namespace
 
-awaitable<std::vector<Explained>> Explain(RouteQuery query, const AttemptOptions& options, const Network& network,
+awaitable<std::vector<Explained>> Explain(RouteQuery query, std::string author, const AttemptOptions& options, const Network& network,
                                           dns::Resolver& resolver, Clock& clock) {
   Lines lines;
   const NextHop hop = network.routes.Route(query);
@@ -100,6 +123,7 @@ awaitable<std::vector<Explained>> Explain(RouteQuery query, const AttemptOptions
                    absl::StrCat(TlsLevelName(tls.demand.level), tls.demand.implicit ? ", from the first octet" : ""),
                    tls.rule});
   ExplainLogin(hop, clock.Now(), &lines);
+  ExplainSignatures(options.keyring, author, &lines);
   ExplainSource(hop, options, network, clock.Now(), &lines);
   lines.push_back({"limits", absl::StrCat(options.recipients_per_transaction, " recipients a transaction"),
                    "delivery.recipients_per_transaction"});

@@ -24,8 +24,8 @@ struct Explained {
   std::string why;  // Which key or record says so; empty where it speaks for itself.
 };
 
-// All outlive the call.
-awaitable<std::vector<Explained>> Explain(RouteQuery query, const AttemptOptions& options, const Network& network,
+// `author`: the domain of the mail's From, an A-label: whose keys sign. All outlive the call.
+awaitable<std::vector<Explained>> Explain(RouteQuery query, std::string author, const AttemptOptions& options, const Network& network,
                                           dns::Resolver& resolver, Clock& clock);
 
 }  // namespace hikyaku::delivery

@@ -1,17 +1,10 @@
 #include "lib/delivery/login.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "lib/base/log.h"
 
 namespace hikyaku::delivery {
@@ -24,11 +17,6 @@ std::uint64_t NextId() {
   static std::atomic<std::uint64_t> last{0};
   return ++last;
 }
-
-struct CloseOnExit {
-  int fd;
-  ~CloseOnExit() { close(fd); }
-};
 
 }  // namespace
 
@@ -46,24 +34,15 @@ absl::StatusOr<Login::Ready> Login::Get(absl::Time now) {
 
 absl::Status Login::Look() {
   const auto failed = [&](absl::string_view what) {
-    mark_ = Mark();
+    mark_ = FileStamp();
     return absl::UnavailableError(absl::StrCat("password_file ", options_.password_file, " ", what));
   };
-  const int fd = open(options_.password_file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return failed(absl::StrCat("cannot be read: ", std::strerror(errno)));
-  const CloseOnExit closer{fd};
-  struct stat info;
-  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) return failed("is no file");
-  const Mark mark{info.st_ino, info.st_size, absl::TimeFromTimespec(info.st_mtim)};
-  if (mark == mark_) return absl::OkStatus();
-  std::string text(kMaxFile, '\0');
-  const ssize_t size = read(fd, text.data(), text.size());
-  if (size < 0) return failed(absl::StrCat("cannot be read: ", std::strerror(errno)));
-  text.resize(static_cast<std::size_t>(size));
-  text.resize(std::min(text.find('\n'), text.size()));
-  smtp::Credentials credentials{options_.user, std::string(absl::StripSuffix(text, "\r"))};
+  if (mark_ != FileStamp() && mark_ == StampOf(options_.password_file)) return absl::OkStatus();
+  const auto file = ReadSmallFile(options_.password_file, kMaxFile);
+  if (!file.ok()) return failed(file.status().message());
+  smtp::Credentials credentials{options_.user, std::string(FirstLine(file->text))};
   if (const absl::Status good = smtp::CheckCredentials(credentials); !good.ok()) return failed(good.message());
-  mark_ = mark;
+  mark_ = file->stamp;
   if (ready_.id != 0 && ready_.credentials.password == credentials.password) return absl::OkStatus();
   if (ready_.id != 0) log::Info("login_changed", {{"route", route_}});
   ready_ = {std::move(credentials), NextId()};

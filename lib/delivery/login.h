@@ -21,6 +21,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "lib/base/small_file.h"
 #include "lib/outcome/outcome.h"
 #include "lib/smtp/sasl_client.h"
 
@@ -59,15 +60,6 @@ class Login {
   const std::string& route() const { return route_; }
 
  private:
-  // What tells one state of a file from another.
-  struct Mark {
-    std::uint64_t inode = 0;
-    std::int64_t size = -1;
-    absl::Time changed;
-
-    bool operator==(const Mark&) const = default;
-  };
-
   absl::Status Look() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const LoginOptions options_;
@@ -75,7 +67,7 @@ class Login {
   mutable absl::Mutex mutex_;
   absl::Time looked_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   absl::Status trouble_ ABSL_GUARDED_BY(mutex_);
-  Mark mark_ ABSL_GUARDED_BY(mutex_);
+  FileStamp mark_ ABSL_GUARDED_BY(mutex_);
   Ready ready_ ABSL_GUARDED_BY(mutex_);
   std::optional<outcome::Outcome> refusal_ ABSL_GUARDED_BY(mutex_);
   absl::Time rest_until_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();

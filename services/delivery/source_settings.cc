@@ -1,8 +1,5 @@
 #include "services/delivery/source_settings.h"
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <utility>
@@ -10,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "lib/base/small_file.h"
 #include "lib/base/status_macros.h"
 #include "lib/net/endpoint.h"
 
@@ -17,18 +15,18 @@ namespace hikyaku::delivery {
 namespace {
 
 constexpr std::size_t kMaxSocksField = 255;  // RFC 1929 §2.
+constexpr std::size_t kMaxPasswordFile = 4096;
 
 absl::Status At(absl::string_view key, const absl::Status& status) {
   return absl::InvalidArgumentError(absl::StrCat(key, ": ", status.message()));
 }
 
-absl::StatusOr<std::string> FirstLine(const std::string& path) {
-  std::ifstream file(path);
-  std::string line;
-  if (!file || !std::getline(file, line)) {
-    return absl::InvalidArgumentError(absl::StrCat(path, " cannot be read, or is empty: ", std::strerror(errno)));
-  }
-  return std::string(absl::StripSuffix(line, "\r"));
+absl::StatusOr<std::string> ReadPassword(const std::string& path) {
+  const auto file = ReadSmallFile(path, kMaxPasswordFile);
+  if (!file.ok()) return absl::InvalidArgumentError(absl::StrCat(path, " ", file.status().message()));
+  const absl::string_view password = FirstLine(file->text);
+  if (password.empty()) return absl::InvalidArgumentError(absl::StrCat(path, " has no password in its first line"));
+  return std::string(password);
 }
 
 absl::StatusOr<std::shared_ptr<const net::Proxy>> ProxyFrom(const v1::Source& source, const std::string& path) {
@@ -42,7 +40,7 @@ absl::StatusOr<std::shared_ptr<const net::Proxy>> ProxyFrom(const v1::Source& so
   proxy->at = *endpoint;
   proxy->user = source.proxy_user();
   if (!proxy->user.empty()) {
-    auto password = FirstLine(source.proxy_password_file());
+    auto password = ReadPassword(source.proxy_password_file());
     if (!password.ok()) return At(absl::StrCat(path, ".proxy_password_file"), password.status());
     proxy->password = *std::move(password);
   }

@@ -26,13 +26,14 @@ struct ExplainFlags {
   std::string config;
   std::string address;
   std::string from;
+  std::string author;
   std::string tenant = "default";
   std::string stream;
 };
 
 constexpr char kHelp[] =
-    R"(Which route a mail to ADDRESS takes, to which hosts, with which TLS and login and from which source: each with the key or record
-that says so. Nobody is connected to, but DNS is asked. Works from the configuration file, as the worker would after its next reload; it
+    R"(Which route a mail to ADDRESS takes, to which hosts, with which TLS and login, from which source and signed by whom: each with
+the key or record that says so. Nobody is connected to, but DNS is asked. Works from the configuration file, as the worker would after its next reload; it
 needs no running server, so it shows a change before it is made.
 
 Examples:
@@ -43,15 +44,17 @@ using Lines = std::vector<delivery::Explained>;
 
 awaitable<void> Store(awaitable<Lines> task, Lines* lines) { *lines = co_await std::move(task); }
 
-absl::StatusOr<Lines> ExplainBy(const v1::Config& config, const delivery::RouteQuery& query) {
-  ASSIGN_OR_RETURN(const delivery::WorkerOptions options, delivery::WorkerOptionsFrom(config));
+absl::StatusOr<Lines> ExplainBy(const v1::Config& config, const delivery::RouteQuery& query, const std::string& author) {
+  ASSIGN_OR_RETURN(delivery::WorkerOptions options, delivery::WorkerOptionsFrom(config));
   ASSIGN_OR_RETURN(const delivery::Network network, delivery::NetworkFrom(config, Clock::System()));
   ASSIGN_OR_RETURN(dns::CaresResolverOptions resolver_options, delivery::ResolverOptionsFrom(config));
   ASSIGN_OR_RETURN(const auto resolver, dns::CreateCaresResolver(std::move(resolver_options)));
+  const delivery::DkimKeyring keyring(delivery::DkimOptionsFrom(config));
+  options.attempt.keyring = &keyring;
   boost::asio::io_context context(1);
   Lines lines;
   boost::asio::co_spawn(context,
-                        Store(delivery::Explain(query, options.attempt, network, *resolver, Clock::System()), &lines),
+                        Store(delivery::Explain(query, author, options.attempt, network, *resolver, Clock::System()), &lines),
                         [](std::exception_ptr failure) {
                           if (failure) std::rethrow_exception(failure);
                         });
@@ -72,15 +75,21 @@ int RunExplain(const ExplainFlags& flags) {
   };
   const auto recipient = address::ParseAddress(flags.address);
   if (!recipient.ok()) return fail(kExitUsage, absl::StrCat("ADDRESS: ", recipient.status().message()));
-  std::string sender;
+  std::string sender, author;
   if (!flags.from.empty() && flags.from != "<>") {
     const auto parsed = address::ParseAddress(flags.from);
     if (!parsed.ok()) return fail(kExitUsage, absl::StrCat("--from: ", parsed.status().message()));
     sender = parsed->ToString();
+    author = parsed->domain;
+  }
+  if (!flags.author.empty()) {
+    const auto parsed = address::ParseAddress(flags.author);
+    if (!parsed.ok()) return fail(kExitUsage, absl::StrCat("--header-from: ", parsed.status().message()));
+    author = parsed->domain;
   }
   const auto loaded = config::LoadEffectiveConfig(flags.config, config::Role::kAll);
   if (!loaded.ok()) return fail(kExitUsage, loaded.status().message());
-  const auto lines = ExplainBy(loaded->config, {recipient->domain, sender, flags.tenant, flags.stream});
+  const auto lines = ExplainBy(loaded->config, {recipient->domain, sender, flags.tenant, flags.stream}, author);
   if (!lines.ok()) return fail(kExitUsage, lines.status().message());
   for (const delivery::Explained& line : *lines) {
     const std::string text = Printable(line.text, 400);
@@ -102,6 +111,7 @@ void AddExplain(CLI::App* parent, std::vector<Command>* commands) {
   app->add_option("ADDRESS", flags->address, "The recipient")->required();
   app->add_option("--config", flags->config, "The configuration file (YAML)")->required()->envname("HIKYAKU_CONFIG");
   app->add_option("--from", flags->from, "Envelope sender; <> or nothing: the null sender");
+  app->add_option("--header-from", flags->author, "Address in the mail's From, whose domain's key signs. Default: --from");
   app->add_option("--tenant", flags->tenant, "Tenant")->capture_default_str();
   app->add_option("--stream", flags->stream, "Stream of the tenant");
   commands->push_back({app, [flags] { return RunExplain(*flags); }});

@@ -2,12 +2,14 @@
 changed (K05)."""
 
 import re
+import subprocess
 import time
 
 import pytest
 
 from support.api import request
 from support.dkim import Keys, Verifiers, sent, signature_tags, verify
+from support.node import BINARY
 from support.post import Post, mail, token
 
 
@@ -119,3 +121,17 @@ def test_one_attempt_signs_once_for_many_recipients(post):
     copies = post.wait_mails(word, 3)
     assert len({m.data for m in copies}) == 1
     assert post.node.metric("hikyaku_dkim_signed_total", algorithm="ed25519-sha256") == before + 1
+
+
+def test_explain_says_who_would_sign(post, keys):
+    def explained(author):
+        done = subprocess.run([BINARY, "explain", "r@ok.test", "--config", post.node.config_file, "--header-from", author],
+                              capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done
+        return [line for line in done.stdout.splitlines() if line.startswith("dkim")]
+    assert explained("a@news.ours.test") == [
+        f"dkim     signed by ours.test, selector k1, rsa-sha256, key {keys.path('k1', 'ours.test')}"
+        "  [dkim.domains, From in news.ours.test]",
+        f"dkim     signed by ours.test, selector e1, ed25519-sha256, key {keys.path('e1', 'ours.test')}"
+        "  [dkim.domains, From in news.ours.test]"]
+    assert explained("a@other.test") == ["dkim     no signature  [no row of dkim.domains is for From in other.test]"]
