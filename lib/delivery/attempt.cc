@@ -7,8 +7,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
 #include "lib/base/random.h"
 #include "lib/delivery/local_delivery.h"
 #include "lib/dsn/options.h"
@@ -25,19 +23,7 @@ using outcome::Scope;
 
 constexpr int kServiceClosing = 421;
 
-// No try to connect is shorter than this, however many addresses are left for the time of the attempt.
-constexpr absl::Duration kShortestTry = absl::Seconds(5);
-
-metrics::Counter& Connections(const std::string& result) {
-  return metrics::DeclareCounter("hikyaku_delivery_connections_total",
-                                 "Connections to mail hosts: opened, failed (no TCP), refused (greeting or EHLO).",
-                                 {{"result", result}});
-}
-
 struct Metrics {
-  metrics::Counter& opened = Connections("opened");
-  metrics::Counter& failed = Connections("failed");
-  metrics::Counter& refused = Connections("refused");
   metrics::Counter& reused = metrics::DeclareCounter("hikyaku_delivery_connections_reused_total",
                                                      "Times that a kept connection took another message.");
   metrics::Counter& stale =
@@ -49,8 +35,6 @@ Metrics& Count() {
   static Metrics* const metrics = new Metrics;
   return *metrics;
 }
-
-constexpr absl::string_view kUnixHost = "unix:";
 
 NextHop RouteOf(const storage::v1::Delivery& delivery, const RouteTable& routes) {
   const storage::v1::Envelope& envelope = delivery.envelope();
@@ -69,6 +53,8 @@ PlanEnv ForPlan(const AttemptEnv& env, Budget& budget) {
   return {env.resolver, env.network->guard, env.options.own, env.clock, budget};
 }
 
+HostTlsEnv ForTls(const AttemptEnv& env, Budget& budget) { return {env.network->tls, env.resolver, env.clock, budget}; }
+
 }  // namespace
 
 Attempt::Attempt(AttemptEnv env, const queue::Lease& lease, LeaseGuard& guard)
@@ -79,7 +65,7 @@ Attempt::Attempt(AttemptEnv env, const queue::Lease& lease, LeaseGuard& guard)
       sources_(PoolOf(*env_.network, hop_), *env_.network->ledger, Seed(PoolOf(*env_.network, hop_))),
       login_(hop_.rule ? hop_.rule->login.get() : nullptr),
       plan_(ForPlan(env_, budget_), lease.delivery.domain(), hop_),
-      tls_(ChooseTls(env_.network->tls, hop_)),
+      tls_(ForTls(env_, budget_), lease.delivery.domain(), hop_),
       recipients_(static_cast<std::size_t>(lease.delivery.recipients_size())),
       signing_(env_.options.keyring, *lease.body) {}
 
@@ -87,6 +73,8 @@ awaitable<Attempt::End> Attempt::Run() {
   if (!hop_.remote()) co_return co_await RunLocal();
   if (const absl::Status ready = signing_.Ready(); !ready.ok()) co_return Finish(JudgeUnsigned(ready.message()));
   if (const std::optional<Outcome> trouble = PrepareLogin()) co_return Finish(*trouble);
+  const absl::Status prepared = co_await tls_.Prepare();
+  if (!prepared.ok()) co_return Stopped(End::kGiveBack);
   while (sessions_ < kMaxSessions) {
     auto host = co_await plan_.Next();
     if (!host.ok()) co_return Stopped(End::kGiveBack);
@@ -112,6 +100,13 @@ awaitable<Attempt::End> Attempt::RunLocal() {
 
 // A kept connection to any address of the host is better than a new one to the first.
 awaitable<Attempt::Move> Attempt::TryHost(PlannedHost host) {
+  auto policy = co_await tls_.For(host);
+  if (!policy.ok()) co_return Move::kStopping;
+  policy_ = *std::move(policy);
+  if (policy_.trouble) {
+    NotePending(*policy_.trouble);
+    co_return Move::kNext;
+  }
   std::vector<bool> tried(host.endpoints.size());
   for (std::size_t i = 0; i < host.endpoints.size(); ++i) {
     const Move move = co_await TryKept(host, i);
@@ -161,130 +156,6 @@ awaitable<Attempt::Move> Attempt::TryFresh(const PlannedHost& host, std::size_t 
     if (move != Move::kAgain) co_return move;
   }
   co_return Move::kNext;
-}
-
-// Nothing when the host was not reached or refused: then that is noted.
-awaitable<std::unique_ptr<Connection>> Attempt::Dial(const PlannedHost& host, std::size_t index) {
-  std::optional<ConnectionKey> made = KeyOf(host, index);
-  if (!made) {
-    NotePending(JudgeNoSource(sources_.why()));
-    co_return nullptr;
-  }
-  ConnectionKey key = *std::move(made);
-  const Source& source = *SourceFor(key.endpoint);
-  std::string remote = RemoteText(key.host, key.endpoint);
-  net::DialOptions options;
-  options.limit = DialLimit(host, index);
-  options.source = key.source;
-  options.proxy = source.proxy;
-  options.named_by_operator = host.named_by_operator;
-  if (absl::StartsWith(key.host, kUnixHost)) options.unix_path = key.host.substr(kUnixHost.size());
-  budget_.CountTry();
-  DeadHosts& dead = env_.pool.dead_hosts();
-  if (const std::optional<absl::Status> known = dead.Ask(key.endpoint); known.has_value()) {
-    NoteNoConnection(*known, remote);
-    co_return nullptr;
-  }
-  const absl::Time start = env_.clock.Now();
-  auto stream = co_await env_.network->dialer->Dial(key.endpoint, options);
-  const absl::Duration took = env_.clock.Now() - start;
-  budget_.Spend(took);
-  if (!stream.ok()) {
-    // What we lack, or our proxy, says nothing about the host.
-    if (!absl::IsResourceExhausted(stream.status())) dead.Failed(key.endpoint, stream.status(), took);
-    NoteNoConnection(stream.status(), remote);
-    co_return nullptr;
-  }
-  dead.Answered(key.endpoint);
-  ++sessions_;
-  auto connection = std::make_unique<Connection>(std::move(key), *std::move(stream),
-                                                 source.helo.empty() ? env_.options.helo : source.helo,
-                                                 env_.options.timeouts, env_.network->tls.context);
-  co_await connection->Open();
-  bool ready = NoteOpened(*connection);
-  if (!ready && NoteBrokenTls(*connection, host)) co_return co_await Dial(host, index);
-  if (ready && login_ != nullptr) ready = co_await LoggedIn(*connection);
-  if (!ready) connection.reset();
-  co_return connection;
-}
-
-// True: the policy lets the mail go to this host in clear text, and now is the time.
-bool Attempt::NoteBrokenTls(const Connection& connection, const PlannedHost& host) {
-  const TlsDemand& demand = connection.key().tls;
-  if (!connection.tls_failure() || demand.level != TlsLevel::kOpportunistic) return false;
-  env_.pool.broken_tls().Failed(host.name);
-  return DemandOf(host).level == TlsLevel::kNone && sessions_ < kMaxSessions;
-}
-
-// Opportunistic TLS gives way to clear text where the host's handshakes fail, and this message or another one has
-// waited long enough for them to work: a host that was upset for a moment is not talked to in the clear, and one that
-// is broken for good gets its mail.
-TlsDemand Attempt::DemandOf(const PlannedHost& host) const {
-  TlsDemand demand = tls_.demand;
-  if (demand.level != TlsLevel::kOpportunistic) return demand;
-  const TlsSettings& settings = env_.network->tls;
-  const auto broken = env_.pool.broken_tls().Since(host.name, settings.broken_memory);
-  if (!broken) return demand;
-  const std::int64_t first_attempt = lease_.delivery.first_attempt_micros();
-  absl::Time waiting_since = *broken;
-  if (first_attempt != 0) waiting_since = std::min(waiting_since, absl::FromUnixMicros(first_attempt));
-  if (env_.clock.Now() - waiting_since >= settings.clear_text_after) demand.level = TlsLevel::kNone;
-  return demand;
-}
-
-Outcome Attempt::WithTls(Outcome outcome, const Connection& connection) const {
-  if (const auto& info = connection.tls()) {
-    outcome.tls = outcome::TlsUsed{info->version, info->cipher, info->proof.verified, info->proof.why, tls_.Text()};
-  }
-  return outcome;
-}
-
-void Attempt::NoteNoConnection(const absl::Status& why, const std::string& remote) {
-  if (absl::IsCancelled(why)) {
-    stopping_ = true;
-    return;
-  }
-  Count().failed.Increment();
-  remote_ = remote;
-  if (absl::IsFailedPrecondition(why)) {
-    met_ourselves_ = true;
-    plan_.MetOurselves();
-    return;
-  }
-  NotePending(JudgeConnect(why, remote));
-}
-
-bool Attempt::NoteOpened(Connection& connection) {
-  smtp::ClientSession& session = connection.session();
-  if (session.reusable()) {
-    Count().opened.Increment();
-    if (connection.tls()) env_.pool.broken_tls().Worked(connection.key().host);
-    return true;
-  }
-  if (connection.cancelled()) {
-    stopping_ = true;
-    return false;
-  }
-  Count().refused.Increment();
-  remote_ = connection.remote();
-  if (connection.tls_failure()) {
-    NotePending(JudgeTls(*connection.tls_failure(), tls_.Text(), remote_));
-  } else {
-    const Outcome outcome = session.refusal() ? JudgeRefusal(session.step(), *session.refusal(), remote_)
-                                              : JudgeBroken(session.broke(), remote_);
-    NotePending(WithTls(outcome, connection));
-  }
-  return false;
-}
-
-// Another address of the host deserves its turn within the time of the attempt.
-absl::Duration Attempt::DialLimit(const PlannedHost& host, std::size_t index) const {
-  const absl::Duration limit = std::min(env_.options.timeouts.connect, budget_.left());
-  if (index + 1 == host.endpoints.size()) return limit;
-  const bool other_family = host.endpoints[index].address.is_v6() &&
-                            std::any_of(host.endpoints.begin() + static_cast<std::ptrdiff_t>(index),
-                                        host.endpoints.end(), [](const auto& e) { return e.address.is_v4(); });
-  return std::min(limit, other_family ? kQuickTry : std::max(kShortestTry, budget_.left() / 2));
 }
 
 // All that is pending, in transactions of bounded size, over one connection.

@@ -18,6 +18,7 @@
 #include "lib/base/clock.h"
 #include "lib/delivery/connection.h"
 #include "lib/delivery/connection_pool.h"
+#include "lib/delivery/host_tls.h"
 #include "lib/delivery/maildir.h"
 #include "lib/delivery/plan.h"
 #include "lib/delivery/route.h"
@@ -41,7 +42,7 @@ struct AttemptOptions {
   OwnHost own;
   std::size_t recipients_per_transaction = 100;
   smtp::ClientTimeouts timeouts;
-  const DkimKeyring* keyring = nullptr;     // Outlives the worker; null: mail leaves as it came.
+  const DkimKeyring* keyring = nullptr;  // Outlives the worker; null: mail leaves as it came.
 };
 
 // Replaced as a whole when the configuration is loaded again; an attempt keeps the one that it began with.
@@ -152,7 +153,8 @@ class Attempt {
   std::uint64_t login_id_ = 0;
   Budget budget_;
   Plan plan_;
-  const TlsPolicy tls_;
+  HostTls tls_;
+  HostPolicy policy_;  // Of the host that is tried now.
   int sessions_ = 0;
   bool begun_ = false;
   bool stopping_ = false;  // A wait ended with kCancelled.

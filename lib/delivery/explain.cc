@@ -6,10 +6,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "lib/delivery/dkim_keys.h"
+#include "lib/delivery/host_tls.h"
 #include "lib/delivery/login.h"
 #include "lib/delivery/plan.h"
 #include "lib/delivery/source.h"
-#include "lib/delivery/tls_policy.h"
 #include "lib/delivery/verdict.h"
 #include "lib/dkim/signature.h"
 
@@ -89,11 +89,40 @@ void ExplainSignatures(const DkimKeyring* keyring, const std::string& author, Li
   }
 }
 
-awaitable<void> ExplainHosts(Plan& plan, Lines* lines) {
+// The TLS that is asked of the hosts; once where it is the same for all of them.
+struct TlsLines {
+  std::vector<std::string> hosts;
+  Lines lines;
+  bool alike = true;
+
+  void Add(const std::string& host, const HostPolicy& policy) {
+    Explained line{"tls", absl::StrCat(policy.level, policy.demand.implicit ? ", from the first octet" : ""),
+                   policy.rule};
+    if (policy.trouble) line.text = absl::StrCat("the host is passed over: ", policy.trouble->ToString());
+    if (!lines.empty()) alike &= lines[0].text == line.text && lines[0].why == line.why;
+    hosts.push_back(host);
+    lines.push_back(std::move(line));
+  }
+
+  void AppendTo(Lines* all) {
+    if (lines.empty()) return;
+    if (alike) lines.resize(1);
+    for (std::size_t i = 0; !alike && i < lines.size(); ++i)
+      lines[i].text = absl::StrCat(hosts[i], ": ", lines[i].text);
+    for (Explained& line : lines) all->push_back(std::move(line));
+  }
+};
+
+awaitable<void> ExplainHosts(Plan& plan, HostTls& tls, TlsLines* tls_lines, Lines* lines) {
   int hosts = 0;
+  const absl::Status prepared = co_await tls.Prepare();
+  if (!prepared.ok()) co_return;
   for (;;) {
     auto host = co_await plan.Next();
     if (!host.ok() || !host->has_value()) break;
+    const auto policy = co_await tls.For(**host);
+    if (!policy.ok()) break;
+    tls_lines->Add((*host)->name, *policy);
     std::vector<std::string> addresses;
     for (const net::Endpoint& endpoint : (*host)->endpoints) addresses.push_back(endpoint.text());
     const bool socket = (*host)->name.rfind("unix:", 0) == 0;
@@ -117,11 +146,10 @@ awaitable<std::vector<Explained>> Explain(RouteQuery query, std::string author, 
   if (!hop.remote()) co_return lines;
   Budget budget;
   Plan plan({resolver, network.guard, options.own, clock, budget}, std::string(query.domain), hop);
-  co_await ExplainHosts(plan, &lines);
-  const TlsPolicy tls = ChooseTls(network.tls, hop);
-  lines.push_back({"tls",
-                   absl::StrCat(TlsLevelName(tls.demand.level), tls.demand.implicit ? ", from the first octet" : ""),
-                   tls.rule});
+  HostTls tls({network.tls, resolver, clock, budget}, std::string(query.domain), hop);
+  TlsLines tls_lines;
+  co_await ExplainHosts(plan, tls, &tls_lines, &lines);
+  tls_lines.AppendTo(&lines);
   ExplainLogin(hop, clock.Now(), &lines);
   ExplainSignatures(options.keyring, author, &lines);
   ExplainSource(hop, options, network, clock.Now(), &lines);

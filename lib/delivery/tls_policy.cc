@@ -3,11 +3,8 @@
 #include <algorithm>
 
 #include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
 
 namespace hikyaku::delivery {
-
-std::string TlsPolicy::Text() const { return absl::StrCat(TlsLevelName(demand.level), " by ", rule); }
 
 TlsPolicy ChooseTls(const TlsSettings& settings, const NextHop& hop) {
   TlsPolicy policy;

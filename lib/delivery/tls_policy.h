@@ -29,9 +29,6 @@ struct TlsSettings {
 struct TlsPolicy {
   TlsDemand demand;
   std::string rule;  // "delivery.tls", "delivery.routes[2] (example.net)".
-
-  // "verify by delivery.routes[2] (example.net)".
-  std::string Text() const;
 };
 
 TlsPolicy ChooseTls(const TlsSettings& settings, const NextHop& hop);

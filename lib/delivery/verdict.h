@@ -68,7 +68,7 @@ outcome::Outcome JudgeRefusal(smtp::Step step, const smtp::Reply& reply, absl::s
 // The connection or the dialogue broke, or time ran out, outside a transaction.
 outcome::Outcome JudgeBroken(absl::string_view why, absl::string_view remote);
 
-// The connection is not what the policy (as TlsPolicy::Text() tells it) asks for. The next host is asked.
+// The connection is not what the policy (as HostPolicy::Text() tells it) asks for. The next host is asked.
 outcome::Outcome JudgeTls(const TlsFailure& failure, absl::string_view policy, absl::string_view remote);
 // The host refuses our login (routes[].auth). Our configuration's fault or the host's, never the mail's.
 outcome::Outcome JudgeLoginRefused(const smtp::Reply& reply, absl::string_view route, absl::string_view remote);
