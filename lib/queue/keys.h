@@ -16,6 +16,7 @@ namespace hikyaku::queue::keys {
 inline constexpr absl::string_view kCounters = "counters";
 inline constexpr absl::string_view kShard = "shard";
 inline constexpr absl::string_view kSuspended = "suspended/";
+inline constexpr absl::string_view kSts = "sts/";
 // `meta`: this, then a body key: a body that may have no owner any more (reclaim.h).
 inline constexpr absl::string_view kLeftBody = "left-body/";
 

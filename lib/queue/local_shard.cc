@@ -19,6 +19,7 @@
 #include "lib/queue/reclaim.h"
 #include "lib/queue/retention.h"
 #include "lib/queue/rocks_store.h"
+#include "lib/queue/sts_policies.h"
 
 namespace hikyaku::queue {
 namespace {
@@ -425,6 +426,19 @@ void LocalShard::CheckQueue(Done<v1::CheckQueueResponse> done) {
     *response.add_shards() = *std::move(checked);
     std::move(done)(std::move(response));
   });
+}
+
+void LocalShard::GetStsPolicy(internal::v1::GetStsPolicyRequest request, Done<storage::v1::StsPolicy> done) {
+  engine_->askers.Push([this, request = std::move(request), done = std::move(done)]() mutable {
+    std::move(done)(QuerySts(*engine_, request));
+  });
+}
+
+void LocalShard::PutStsPolicy(storage::v1::StsPolicy policy, Done<internal::v1::PutStsPolicyResponse> done) {
+  absl::Status status = ValidateSts(policy);
+  if (status.ok()) status = engine_->gate.Check();
+  if (!status.ok()) return std::move(done)(status);
+  engine_->committer.Push(MakePutSts(*engine_, std::move(policy), std::move(done)));
 }
 
 std::string LocalShard::NotReady() const { return engine_->gate.Reason(); }

@@ -71,6 +71,8 @@ class LocalShard : public Shard {
   void Resume(v1::ResumeRequest request, Done<v1::ResumeResponse> done) override;
   void Purge(v1::PurgeRequest request, Done<v1::PurgeResponse> done) override;
   void CheckQueue(Done<v1::CheckQueueResponse> done) override;
+  void GetStsPolicy(internal::v1::GetStsPolicyRequest request, Done<storage::v1::StsPolicy> done) override;
+  void PutStsPolicy(storage::v1::StsPolicy policy, Done<internal::v1::PutStsPolicyResponse> done) override;
   std::string NotReady() const override;
 
   // False while the store is broken: a verdict that is given now may not be on disk before the process ends.

@@ -136,6 +136,14 @@ class Shard {
   virtual void Purge(v1::PurgeRequest request, Done<v1::PurgeResponse> done) = 0;
   virtual void CheckQueue(Done<v1::CheckQueueResponse> done) = 0;
 
+  // The MTA-STS policy that was put last for a domain of this shard, for the workers that come after (RFC 8461 §3.3).
+  // kNotFound: none, or it has expired. Other errors: nobody knows; go on without.
+  virtual void GetStsPolicy(internal::v1::GetStsPolicyRequest request, Done<storage::v1::StsPolicy> done) = 0;
+
+  // Durable when `done` gets a value; replaces an older one. kInvalidArgument: not a record that a worker makes. Other
+  // errors: it is not kept, and whoever needs it next fetches it.
+  virtual void PutStsPolicy(storage::v1::StsPolicy policy, Done<internal::v1::PutStsPolicyResponse> done) = 0;
+
   // Empty: new mail is taken. Otherwise the reason for /readyz ("disk: 512MiB free, 1GiB wanted"). Costs nothing: no
   // I/O.
   virtual std::string NotReady() const = 0;

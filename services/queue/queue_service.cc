@@ -164,4 +164,20 @@ grpc::ServerUnaryReactor* QueueService::CheckQueue(grpc::CallbackServerContext*,
   return reactor;
 }
 
+grpc::ServerUnaryReactor* QueueService::GetStsPolicy(grpc::CallbackServerContext*,
+                                                     const internal::v1::GetStsPolicyRequest* request,
+                                                     storage::v1::StsPolicy* response) {
+  auto* reactor = new UnaryCall(calls_);
+  shard_.GetStsPolicy(*request, FinishWith(reactor, response));
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* QueueService::PutStsPolicy(grpc::CallbackServerContext*,
+                                                     const storage::v1::StsPolicy* request,
+                                                     internal::v1::PutStsPolicyResponse* response) {
+  auto* reactor = new UnaryCall(calls_);
+  shard_.PutStsPolicy(*request, FinishWith(reactor, response));
+  return reactor;
+}
+
 }  // namespace hikyaku::queue

@@ -54,6 +54,11 @@ class QueueService final : public internal::v1::QueueService::CallbackService {
                                   v1::PurgeResponse* response) override;
   grpc::ServerUnaryReactor* CheckQueue(grpc::CallbackServerContext* context, const v1::CheckQueueRequest* request,
                                        v1::CheckQueueResponse* response) override;
+  grpc::ServerUnaryReactor* GetStsPolicy(grpc::CallbackServerContext* context,
+                                         const internal::v1::GetStsPolicyRequest* request,
+                                         storage::v1::StsPolicy* response) override;
+  grpc::ServerUnaryReactor* PutStsPolicy(grpc::CallbackServerContext* context, const storage::v1::StsPolicy* request,
+                                         internal::v1::PutStsPolicyResponse* response) override;
 
  private:
   Shard& shard_;

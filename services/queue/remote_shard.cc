@@ -271,6 +271,21 @@ void RemoteShard::CheckQueue(Done<v1::CheckQueueResponse> done) {
                              [this, call](grpc::Status status) { End(call, calls_, FromGrpcStatus(status)); });
 }
 
+void RemoteShard::GetStsPolicy(internal::v1::GetStsPolicyRequest request, Done<storage::v1::StsPolicy> done) {
+  calls_.Enter();
+  auto* call = NewCall(std::move(request), std::move(done), kReadLimit);
+  stub_->async()->GetStsPolicy(&*call->context, &call->request, &call->response,
+                               [this, call](grpc::Status status) { End(call, calls_, FromGrpcStatus(status)); });
+}
+
+// Not repeated: what is lost is fetched again.
+void RemoteShard::PutStsPolicy(storage::v1::StsPolicy policy, Done<internal::v1::PutStsPolicyResponse> done) {
+  calls_.Enter();
+  auto* call = NewCall(std::move(policy), std::move(done), kWriteLimit);
+  stub_->async()->PutStsPolicy(&*call->context, &call->request, &call->response,
+                               [this, call](grpc::Status status) { End(call, calls_, FromGrpcStatus(status)); });
+}
+
 std::string RemoteShard::NotReady() const {
   switch (channel_->GetState(/*try_to_connect=*/true)) {
     case GRPC_CHANNEL_READY: return "";

@@ -192,6 +192,16 @@ void Link::CheckQueue(queue::Done<v1::CheckQueueResponse> done) {
   std::move(done)(absl::UnimplementedError("the simulation asks the disk itself"));
 }
 
+void Link::GetStsPolicy(internal::v1::GetStsPolicyRequest request, queue::Done<storage::v1::StsPolicy> done) {
+  Forward<internal::v1::GetStsPolicyRequest, storage::v1::StsPolicy>(&queue::Shard::GetStsPolicy, std::move(request),
+                                                                     std::move(done));
+}
+
+void Link::PutStsPolicy(storage::v1::StsPolicy policy, queue::Done<internal::v1::PutStsPolicyResponse> done) {
+  Forward<storage::v1::StsPolicy, internal::v1::PutStsPolicyResponse>(&queue::Shard::PutStsPolicy, std::move(policy),
+                                                                      std::move(done));
+}
+
 std::unique_ptr<queue::EventSubscription> Link::WatchEvents(internal::v1::WatchShardRequest, queue::EventSink,
                                                             absl::AnyInvocable<void(absl::Status)> closed) {
   closed(absl::UnimplementedError("a stepped shard has no watchers"));

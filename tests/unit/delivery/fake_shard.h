@@ -1,5 +1,5 @@
-// A shard that hands out what a test gives it, and notes what the worker says. Only leases; the rest answers
-// kUnimplemented.
+// A shard that hands out what a test gives it, and notes what the worker says. Only leases and MTA-STS policies; the rest
+// answers kUnimplemented.
 //
 // Threading: safe from every thread. The listener is called on the thread of the test or of the worker.
 #ifndef HIKYAKU_TESTS_UNIT_DELIVERY_FAKE_SHARD_H_
@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -84,6 +85,20 @@ class FakeShard : public queue::Shard {
   void Resume(v1::ResumeRequest, queue::Done<v1::ResumeResponse> done) override { No(done); }
   void Purge(v1::PurgeRequest, queue::Done<v1::PurgeResponse> done) override { No(done); }
   void CheckQueue(queue::Done<v1::CheckQueueResponse> done) override { No(done); }
+  void GetStsPolicy(internal::v1::GetStsPolicyRequest request, queue::Done<storage::v1::StsPolicy> done) override {
+    const auto policies = Locked(sts_);
+    const auto found = policies.find(request.domain());
+    if (found == policies.end()) return done(absl::NotFoundError("none"));
+    done(found->second);
+  }
+  void PutStsPolicy(storage::v1::StsPolicy policy, queue::Done<internal::v1::PutStsPolicyResponse> done) override {
+    {
+      absl::MutexLock lock(&mutex_);
+      sts_[policy.domain()] = policy;
+    }
+    done(internal::v1::PutStsPolicyResponse());
+  }
+  std::map<std::string, storage::v1::StsPolicy> sts() { return Locked(sts_); }
   std::string NotReady() const override { return ""; }
 
  private:
@@ -178,6 +193,7 @@ class FakeShard : public queue::Shard {
   std::deque<queue::Lease> waiting_;
   std::vector<internal::v1::Verdict> verdicts_;
   std::vector<std::uint64_t> given_back_;
+  std::map<std::string, storage::v1::StsPolicy> sts_;
 };
 
 }  // namespace hikyaku::delivery

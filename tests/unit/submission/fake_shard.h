@@ -189,6 +189,12 @@ class FakeShard : public queue::Shard {
   void Resume(v1::ResumeRequest, queue::Done<v1::ResumeResponse> done) override { done(v1::ResumeResponse()); }
   void Purge(v1::PurgeRequest, queue::Done<v1::PurgeResponse> done) override { done(v1::PurgeResponse()); }
   void CheckQueue(queue::Done<v1::CheckQueueResponse> done) override { done(v1::CheckQueueResponse()); }
+  void GetStsPolicy(internal::v1::GetStsPolicyRequest, queue::Done<storage::v1::StsPolicy> done) override {
+    done(absl::UnimplementedError("fake"));
+  }
+  void PutStsPolicy(storage::v1::StsPolicy, queue::Done<internal::v1::PutStsPolicyResponse> done) override {
+    done(absl::UnimplementedError("fake"));
+  }
   std::string NotReady() const override { return not_ready; }
 
   std::string suspended;
