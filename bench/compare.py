@@ -10,6 +10,7 @@ import sys
 import tempfile
 
 from lib import machine, rpc_cell, smtp_cell, table
+from lib.signed import SIGNED
 from lib.systems import SYSTEMS
 
 
@@ -32,6 +33,8 @@ def parse():
     parser.add_argument("--rpc", default="all", metavar="ROW,…",
                         help="rows of the RPC table that begin with one of these; all, or no (default all)")
     parser.add_argument("--smtp", choices=["yes", "no"], default="yes", help="the cells of mail from end to end")
+    parser.add_argument("--signed", choices=["yes", "no"], default="yes",
+                        help="the same with DKIM and TLS on the way out, of those systems that have a row for it")
     parser.add_argument("--quick", action="store_true", help="two rounds of two seconds")
     parser.add_argument("--folder", default="/var/tmp", help="where queues lie: a real disk (default %(default)s)")
     parser.add_argument("--json", metavar="FILE", help="write all that was measured")
@@ -54,16 +57,19 @@ def parse():
 
 def measure(options):
     machine.enter_namespace()
+    kinds = [signed for signed, wanted in ((False, options.smtp), (True, options.signed)) if wanted == "yes"]
     result = {"cells": [], "rpc": None}
     with tempfile.TemporaryDirectory(prefix="hikyaku-bench-", dir=options.folder) as work:
         folder = pathlib.Path(work)
         os.chmod(folder, 0o755)
         result["machine"] = machine.describe(folder)
         result["sync"] = [machine.sync_summary(folder)]
-        for size, sessions in itertools.product(options.size, options.sessions if options.smtp == "yes" else []):
-            cell = folder / f"{size}-{sessions}"
+        for signed, size, sessions in itertools.product(kinds, options.size, options.sessions):
+            cell = folder / f"{size}-{sessions}{'-signed' if signed else ''}"
             cell.mkdir()
-            result["cells"].append(smtp_cell.measure(cell, size, sessions, options))
+            known = SIGNED if signed else SYSTEMS
+            systems = {name: known[name] for name in options.systems if name in known}
+            result["cells"].append({**smtp_cell.measure(cell, size, sessions, systems, options), "signed": signed})
         if options.rpc:
             result["rpc"] = rpc_cell.measure(folder, options)
         result["sync"].append(machine.sync_summary(folder))

@@ -8,6 +8,7 @@ import subprocess
 import time
 
 from lib import paths  # noqa: F401
+from support.node import BINARY
 from support.process import Process
 from support.wait import port_open
 
@@ -41,6 +42,31 @@ class SmtpSink:
         while self.count() < goal:
             if time.monotonic() > end:
                 raise AssertionError(f"{goal} mails at the sink within {timeout} s: {self.count()}")
+            time.sleep(0.005)
+
+    def stop(self):
+        self.process.kill()
+
+
+class TlsSink:
+    """The receiver for what must come by TLS, which smtp-sink does not speak: `hikyaku sink`, which ends after `mails`."""
+
+    def __init__(self, folder, mails, *options, address=SINK):
+        self.log = pathlib.Path(folder) / "sink.log"
+        self.process = Process([BINARY, "sink", "--tls", "--listen", f"{address[0]}:{address[1]}", "--until", str(mails),
+                                "--count-only", *options], self.log)
+        self.process.wait_until(lambda: port_open(*address), what="hikyaku sink")
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def wait(self, goal, timeout):
+        """Until it says that it has `goal` mails: within 10 ms of the last one."""
+        end = time.monotonic() + timeout
+        while f"mails {goal}" not in self.log.read_text():
+            if time.monotonic() > end:
+                raise AssertionError(f"{goal} mails at the sink within {timeout} s: {self.log.read_text()}")
             time.sleep(0.005)
 
     def stop(self):

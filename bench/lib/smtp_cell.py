@@ -8,8 +8,7 @@ import tempfile
 import time
 
 from lib import machine, usage
-from lib.load import SmtpSink, smtp_source
-from lib.systems import SYSTEMS
+from lib.load import smtp_source
 
 FEWEST, MOST = 500, 60000  # Mails of one measurement.
 DRAIN = 120  # Seconds in which the sink must have the last mail.
@@ -19,7 +18,7 @@ TRACED = 300  # Mails under a tracer, where a system does not count its own sync
 def one(system, mails, sessions, size, folder):
     """Mails a second until the sink has them all, and what that took."""
     with tempfile.TemporaryDirectory() as logs:
-        sink = SmtpSink(logs)
+        sink = system.sink(logs, mails)
         try:
             flushes, syncs = machine.flushes(folder), system.syncs()
             behind = usage.Meter([sink.pid]).start()
@@ -58,14 +57,15 @@ def say(text):
     print(f"  {text}", file=sys.stderr, flush=True)
 
 
-def measure(folder, size, sessions, options):
-    """Starts all systems, warms each up, then measures `options.rounds` rounds in turn."""
+def measure(folder, size, sessions, systems, options):
+    """Starts all systems (name: class), warms each up, then measures `options.rounds` rounds in turn."""
     say(f"{size} bytes, {sessions} sessions")
     running, result = [], {"size": size, "sessions": sessions, "systems": {}}
     try:
-        for name in options.systems:
-            running.append(SYSTEMS[name](folder).start())
-            result["systems"][name] = {"about": SYSTEMS[name].about, "rounds": []}
+        for name, system in systems.items():
+            running.append(system(folder).start())
+            running[-1].check()
+            result["systems"][name] = {"about": system.about, "rounds": []}
         mails = {}
         for system in running:
             warm = one(system, FEWEST, sessions, size, folder)

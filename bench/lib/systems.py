@@ -1,7 +1,8 @@
 """The systems under test, each a private instance that relays everything to the sink.
 
 Each has `name`, `about` (what was set, for the table), `address` (of its SMTP door), `roots` (pids that own all its
-processes), `start`, `stop`, and `syncs`: syncs since its start, or None where only a tracer could say.
+processes), `start`, `stop`, `sink` (makes the receiver behind it), `check` (that it does what its row says) and `syncs`:
+syncs since its start, or None where only a tracer could say.
 """
 
 import os
@@ -12,13 +13,23 @@ import subprocess
 import sys
 
 from lib import machine, paths
-from lib.load import SINK
+from lib.load import SINK, SmtpSink
 from support.node import Cluster, Node, merged
 from support.process import Process
 from support.wait import port_open, wait_for
 
 
-class Straight:
+class System:
+    """What all have in common: smtp-sink behind them, and nothing to check."""
+
+    def sink(self, folder, mails):
+        return SmtpSink(folder)
+
+    def check(self):
+        pass
+
+
+class Straight(System):
     """No relay at all: the load's own limit."""
 
     name, about, address, roots = "straight", "smtp-source to smtp-sink, nothing between", SINK, []
@@ -36,7 +47,7 @@ class Straight:
         return 0
 
 
-class Postfix:
+class Postfix(System):
     name = "postfix"
     about = ("Debian's; in_flow_delay 0, 200 processes, 100 deliveries at once to the sink, no chroot, no DNS; "
              "else as shipped")
@@ -65,6 +76,7 @@ in_flow_delay = 0
 initial_destination_concurrency = 20
 default_destination_concurrency_limit = 100
 """
+    MORE = MORE_SERVICES = ""  # Of main.cf and master.cf.
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder) / "postfix"
@@ -77,11 +89,11 @@ default_destination_concurrency_limit = 100
         for made in ("spool", "data"):
             (self.folder / made).mkdir()
         shutil.chown(self.folder / "data", "postfix")
-        (self.config / "main.cf").write_text(self.MAIN.format(folder=self.folder, sink=SINK))
+        (self.config / "main.cf").write_text((self.MAIN + self.MORE).format(folder=self.folder, sink=SINK))
         master = (self.config / "master.cf").read_text()
         master = re.sub(r"(?m)^smtp(\s+inet)", rf"{self.address[0]}:{self.address[1]}\1", master)
         master = re.sub(r"(?m)^(\S+\s+(?:unix|inet)\s+\S\s+\S\s+)\S(\s)", r"\1n\2", master)  # No chroot.
-        (self.config / "master.cf").write_text(master)
+        (self.config / "master.cf").write_text(master + self.MORE_SERVICES)
         subprocess.run(["postfix", "-c", self.config, "start"], check=True, capture_output=True)
         wait_for(lambda: port_open(*self.address), what="postfix")
         return self
@@ -97,7 +109,7 @@ default_destination_concurrency_limit = 100
         subprocess.run(["postfix", "-c", self.config, "stop"], capture_output=True, check=False)
 
 
-class Haraka:
+class Haraka(System):
     name = "haraka"
     about = ("from npm; a worker a core, 100 deliveries at once, no TLS, no plugins but one that lets relay and names the "
              "sink; its disk queue as shipped: it syncs each queue file before it answers, not the folder")
@@ -165,7 +177,7 @@ TO_SINK = {"delivery": {"allow_ranges": ["127.0.0.0/8"], "routes": [{"domain": "
            "queue": {"domain_concurrency": 100}, "listeners": {"smtp": [{"address": "127.0.0.1:2525"}]}}
 
 
-class Hikyaku:
+class Hikyaku(System):
     name = "hikyaku"
     about = "--role all, sync on; domain_concurrency 100"
 

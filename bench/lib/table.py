@@ -55,7 +55,8 @@ def cell_table(cell):
     straight = systems["straight"]["rounds"] if "straight" in systems else None
     count = max(len(each["rounds"]) for each in systems.values())
     mails = ", ".join(f"{NAMES.get(n, n)} {m['rounds'][0]['mails']:,}" for n, m in systems.items())
-    return (f"### {cell['size'] / 1024:g} KiB, {cell['sessions']} sessions\n\n"
+    signed = ", signed with DKIM and sent by TLS" if cell.get("signed") else ""
+    return (f"### {cell['size'] / 1024:g} KiB, {cell['sessions']} sessions{signed}\n\n"
             + rows(HEADER, [line(name, measured, postfix, straight) for name, measured in systems.items()])
             + f"\nMedian of {count} rounds in turn. Mails a round: {mails}.\n\n")
 
@@ -72,11 +73,12 @@ def head(results):
 
 
 def merged_cells(results):
-    """Cells of one size and number of sessions, measured in several files, become one."""
+    """Cells of one kind, size and number of sessions, measured in several files, become one."""
     cells = {}
     for cell in (cell for result in results for cell in result["cells"]):
-        size, sessions = cell["size"], cell["sessions"]
-        into = cells.setdefault((size, sessions), {"size": size, "sessions": sessions, "systems": {}})
+        size, sessions, signed = cell["size"], cell["sessions"], cell.get("signed", False)
+        into = cells.setdefault((signed, size, sessions),
+                                {"size": size, "sessions": sessions, "signed": signed, "systems": {}})
         for name, measured in cell["systems"].items():
             if name in into["systems"]:
                 into["systems"][name]["rounds"] += measured["rounds"]
@@ -88,8 +90,9 @@ def merged_cells(results):
 def about(results):
     seen = {}
     for cell in (cell for result in results for cell in result["cells"]):
-        seen.update({name: measured["about"] for name, measured in cell["systems"].items()})
-    return "".join(f"- {NAMES.get(name, name)}: {what}.\n" for name, what in seen.items())
+        seen.update({(NAMES.get(name, name), cell.get("signed", False)): measured["about"]
+                     for name, measured in cell["systems"].items()})
+    return "".join(f"- {name}{', signed and by TLS' if signed else ''}: {what}.\n" for (name, signed), what in seen.items())
 
 
 RPC_HEADER = ["RPC, 4 KiB", "calls/s", "min … max", "of echo", "p50 ms", "p99 ms", "server CPU s a 1000", "client CPU s a 1000",
@@ -178,9 +181,13 @@ def aims(results):
         return [median(half[row], lambda r: r["p99_us"] / 1000) / statistics.median(syncs)
                 for row in half if row.startswith(f"{name} ") and "parked" in row]
     lines = [["end to end, times Postfix", "10 or more"], ["accepted by RPC, of the bare echo", "0.70 or more"],
-             ["accept p99 under half load, fdatasyncs", "below 5"], ["CPU a mail, of source + sink", "2 or less"]]
+             ["accept p99 under half load, fdatasyncs", "below 5"], ["CPU a mail, of source + sink", "2 or less"],
+             ["with DKIM and TLS, times Postfix with OpenDKIM and TLS", "5 or more"]]
+    signed = [cell for cell in cells if cell["signed"]]
+    cells = [cell for cell in cells if not cell["signed"]]
     for name in ("hikyaku", "hikyaku3"):
         lines[0].append(spread(system_ratio(cells, name, times_postfix(name)), "{:.1f}"))
+        lines[4].append(spread(system_ratio(signed, name, times_postfix(name)), "{:.1f}"))
         lines[1].append(spread(of_echo(name), "{:.2f}"))
         lines[2].append(spread(p99(name), "{:.1f}"))
         lines[3].append(spread(system_ratio(cells, name, times_load_cpu(name)), "{:.1f}"))

@@ -6,6 +6,7 @@
 
 #include "lib/net/asio.h"
 #include "lib/net/stream.h"
+#include "lib/tls/context.h"
 #include "services/hikyaku/sink/keeper.h"
 #include "services/hikyaku/sink/rules.h"
 #include "services/hikyaku/sink/session.h"
@@ -17,6 +18,8 @@ struct Shared {
   SessionOptions options;
   Rules* rules;
   Keeper* keeper;
+  std::shared_ptr<const tls::ServerContext> tls;  // Null: none is spoken.
+  bool implicit_tls = false;                      // From the first octet.
 };
 
 // Returns when the dialogue is over.

@@ -119,7 +119,7 @@ absl::Status Keeper::Log(const Mail& mail, const std::vector<std::string>& dkim,
       absl::StrJoin(mail.recipients, ",", append_address), "],\"size\":", mail.data.size(),
       ",\"sha256\":", Quoted(absl::BytesToHexString(crypto::Sha256(mail.data))),
       ",\"token\":", Quoted(FieldOf(mail.data, options_.token_header)),
-      ",\"subject\":", Quoted(FieldOf(mail.data, "Subject")), ",\"how\":", Quoted(How(mail)), ",\"faults\":[",
+      ",\"subject\":", Quoted(FieldOf(mail.data, "Subject")), ",\"how\":", Quoted(How(mail)), ",\"tls\":", Quoted(mail.tls), ",\"faults\":[",
       absl::StrJoin(mail.faults, ",", append_quoted), "]",
       options_.dkim ? absl::StrCat(",\"dkim\":[", absl::StrJoin(dkim, ",", append_quoted), "]") : "", "}\n");
   const absl::MutexLock lock(&mutex_);
@@ -135,6 +135,7 @@ void Keeper::Print(const Mail& mail, const std::vector<std::string>& dkim, const
       absl::StrCat(absl::FormatTime("%H:%M:%S", absl::Now(), absl::UTCTimeZone()), "  ", local.text(), "  ",
                    cli::Printable(Path(mail.sender)), " -> ", cli::Printable(to, 300), "  ", mail.data.size(),
                    " bytes  ", How(mail), "  \"", cli::Printable(FieldOf(mail.data, "Subject"), 100), "\"");
+  if (!mail.tls.empty()) absl::StrAppend(&line, "  ", mail.tls);
   if (!mail.faults.empty()) absl::StrAppend(&line, "  faults: ", absl::StrJoin(mail.faults, ", "));
   for (const std::string& verdict : dkim) absl::StrAppend(&line, "\n    dkim ", cli::Printable(verdict, 500));
   const absl::MutexLock lock(&mutex_);

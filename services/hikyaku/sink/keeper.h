@@ -2,7 +2,7 @@
 // it.
 //
 // The log's line holds time, listener, client, helo, sender, recipients, size, sha256 (of the content as it came, dots
-// unstuffed), token (the value of one header field), subject, how it came, what the client did wrong and, where asked
+// unstuffed), token (the value of one header field), subject, how it came, by which TLS, what the client did wrong and, where asked
 // for, the verdict on each DKIM signature. With `fsync`, file and line are on disk before Keep returns, hence before
 // the client hears 250.
 //

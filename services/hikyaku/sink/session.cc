@@ -70,6 +70,7 @@ Session::Step Session::Command(absl::string_view line, bool more) {
     case Verb::kRcpt: return RcptTo(command);
     case Verb::kData: return Data();
     case Verb::kBdat: return Bdat(command);
+    case Verb::kStartTls: return StartTls(more);
     case Verb::kRset: Reset(); return Say({250, "2.0.0", "OK"});
     case Verb::kNoop: return Say({250, "2.0.0", "OK"});
     case Verb::kVrfy: return Say({252, "2.0.0", "Send it and see"});
@@ -92,11 +93,28 @@ Session::Step Session::Hello(const smtp::Command& command) {
     if (options_.eight_bit) text += "\n8BITMIME";
     if (options_.smtputf8) text += "\nSMTPUTF8";
     if (options_.chunking) text += "\nCHUNKING";
+    if (options_.starttls && mail_.tls.empty()) text += "\nSTARTTLS";
     absl::StrAppend(&text, "\nSIZE ", options_.max_size, "\nENHANCEDSTATUSCODES");
   }
   Step step;
   if (Scripted(Stage::kEhlo, {}, {250, "", text}, &step)) state_ = State::kReady;
   return step;
+}
+
+// What stands behind it in the same read may be somebody else's (CVE-2011-0411): such a client is sent away.
+Session::Step Session::StartTls(bool more) {
+  if (!options_.starttls) return Say({500, "5.5.1", "STARTTLS is not offered"});
+  if (!mail_.tls.empty() || state_ == State::kMail) return Say({503, "5.5.1", "Not now"});
+  if (more) return Say({421, "4.7.0", "Wait for the answer to STARTTLS"});
+  Step step = Say({220, "2.0.0", "Go on"});
+  step.starttls = true;
+  return step;
+}
+
+void Session::Secured(std::string tls) {
+  mail_ = Mail();
+  mail_.tls = std::move(tls);
+  state_ = State::kStart;
 }
 
 Session::Step Session::MailFrom(const smtp::Command& command) {
@@ -243,6 +261,7 @@ void Session::Reset() {
   Mail next;
   next.helo = std::move(mail_.helo);
   next.esmtp = mail_.esmtp;
+  next.tls = std::move(mail_.tls);
   mail_ = std::move(next);
   too_large_ = false;
   if (state_ != State::kStart) state_ = State::kReady;

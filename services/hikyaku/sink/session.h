@@ -2,7 +2,7 @@
 // wrong on purpose (rules.h), what it does not offer, and what it notes about its client have no place in a real
 // server.
 //
-// Source:     RFC 5321, 1870, 2920, 3030, 6152, 6531.
+// Source:     RFC 5321, 1870, 2920, 3030, 3207, 6152, 6531.
 // Threading:  one owner, the coroutine of the connection. Pure, but for the deliver function.
 #ifndef HIKYAKU_SERVICES_HIKYAKU_SINK_SESSION_H_
 #define HIKYAKU_SERVICES_HIKYAKU_SINK_SESSION_H_
@@ -33,6 +33,7 @@ struct SessionOptions {
   bool chunking = true;
   bool pipelining = true;
   bool smtputf8 = true;
+  bool starttls = false;
 };
 
 struct Mail {
@@ -43,6 +44,7 @@ struct Mail {
   bool eight_bit = false;  // BODY=8BITMIME.
   bool smtputf8 = false;
   bool chunked = false;  // It came by BDAT.
+  std::string tls;       // "TLSv1.3 TLS_AES_128_GCM_SHA256"; empty: in the clear.
   std::string data;
   // What the client should not have done, by name: bare-cr, bare-lf, nul, long-line (RFC 5321 §4.5.3.1.6), 8bit (not
   // declared), pipelining (not offered).
@@ -56,6 +58,7 @@ class Session {
     absl::Duration delay;
     bool drop = false;
     bool close = false;
+    bool starttls = false;  // After the output comes the handshake, then Secured. Nothing read before it counts.
     std::string output;
   };
 
@@ -72,6 +75,9 @@ class Session {
   // Takes from the front of `in` what makes one step, or all of it (then the step is empty).
   Step Take(absl::string_view* in);
 
+  // TLS is spoken from now on; what the client said before is forgotten (RFC 3207 §4.2).
+  void Secured(std::string tls);
+
   std::uint64_t refused() const { return refused_; }  // Replies 4xx and 5xx.
 
  private:
@@ -85,6 +91,7 @@ class Session {
   Step RcptTo(const smtp::Command& command);
   Step Data();
   Step Bdat(const smtp::Command& command);
+  Step StartTls(bool more);
   Step Finish();
 
   Step Say(const smtp::Reply& reply);

@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -11,10 +12,16 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "lib/base/small_file.h"
+#include "lib/base/status_macros.h"
 #include "lib/base/units.h"
 #include "lib/net/endpoint.h"
 #include "lib/net/io_pool.h"
 #include "lib/net/listener.h"
+#include "lib/tls/context.h"
+#include "lib/tls/make_certificate.h"
 #include "services/hikyaku/command.h"
 #include "services/hikyaku/dkim/key_source.h"
 #include "services/hikyaku/sink/connection.h"
@@ -24,6 +31,8 @@
 
 namespace hikyaku::cli {
 namespace {
+
+constexpr std::size_t kLargestPem = 256 << 10;
 
 struct SinkFlags {
   std::vector<std::string> listen = {"127.0.0.1:2526"};
@@ -36,7 +45,11 @@ struct SinkFlags {
   bool no_smtputf8 = false;
   std::string size = "100MiB";
   int threads = 2;
+  std::uint64_t until = 0;
   std::string dkim_dns;
+  bool tls = false;
+  bool implicit_tls = false;
+  std::string tls_certificate, tls_key;
   sink::SessionOptions session;
   sink::KeeperOptions keeper;
 };
@@ -61,6 +74,7 @@ Examples:
   hikyaku sink --rule 'bob@ok.test=first 2 reply 451 4.3.0 later' --rule '@gone.test=reply 550 5.1.1 no such user'
   hikyaku sink --listen 127.0.0.1:2526 --listen 127.0.0.2:2526 --rule '127.0.0.1=at connect reply 421 4.3.2 down'
   hikyaku sink --log /tmp/sink.log --fsync --count-only
+  hikyaku sink --tls --listen 127.0.0.1:2526      (offers STARTTLS; the certificate is made at the start, for --hostname)
 )";
 }
 
@@ -80,6 +94,36 @@ absl::StatusOr<sink::Rules*> MakeRules(const SinkFlags& flags, std::unique_ptr<s
   return owner->get();
 }
 
+// Given by files, or made here for the hostname: then nobody can trust it, which is what most senders do not ask for.
+absl::StatusOr<tls::Identity> IdentityOf(const SinkFlags& flags) {
+  if (flags.tls_certificate.empty()) {
+    tls::CertificateRequest request;
+    request.common_name = flags.session.hostname;
+    request.dns_names = {flags.session.hostname};
+    request.not_before = absl::Now() - absl::Hours(1);
+    request.not_after = absl::Now() + absl::Hours(24 * 365);
+    return tls::MakeCertificate(request);
+  }
+  tls::Identity identity;
+  for (const auto& [path, text] : {std::pair(&flags.tls_certificate, &identity.certificate),
+                                   std::pair(&flags.tls_key, &identity.key)}) {
+    auto file = ReadSmallFile(*path, kLargestPem);
+    if (!file.ok()) return absl::InvalidArgumentError(absl::StrCat(*path, " ", file.status().message()));
+    *text = std::move(file->text);
+  }
+  return identity;
+}
+
+// Null: no TLS.
+absl::StatusOr<std::shared_ptr<const tls::ServerContext>> TlsOf(const SinkFlags& flags) {
+  if (flags.tls_certificate.empty() != flags.tls_key.empty()) {
+    return absl::InvalidArgumentError("--tls-certificate and --tls-key go together");
+  }
+  if (!flags.tls && !flags.implicit_tls && flags.tls_certificate.empty()) return nullptr;
+  ASSIGN_OR_RETURN(const tls::Identity identity, IdentityOf(flags));
+  return tls::ServerContext::Create(identity.certificate, identity.key);
+}
+
 absl::StatusOr<std::vector<std::unique_ptr<net::Listener>>> Listen(const SinkFlags& flags, const sink::Shared* shared,
                                                                    net::IoPool& pool) {
   std::vector<std::unique_ptr<net::Listener>> listeners;
@@ -97,6 +141,15 @@ absl::StatusOr<std::vector<std::unique_ptr<net::Listener>>> Listen(const SinkFla
   }
   std::fflush(stdout);
   return listeners;
+}
+
+// A signal, or so many mails (0: however many).
+void WaitForEnd(const sigset_t& stop, std::uint64_t until, const sink::Counts& counts) {
+  const timespec look_every{0, 10'000'000};
+  while (true) {
+    if (sigtimedwait(&stop, nullptr, &look_every) > 0) return;
+    if (until > 0 && counts.mails.load() >= until) return;
+  }
 }
 
 int RunSink(SinkFlags flags) {
@@ -127,17 +180,27 @@ int RunSink(SinkFlags flags) {
   if (const auto made = MakeRules(flags, &rules); !made.ok()) return Usage(made.status());
   const absl::StatusOr<std::unique_ptr<sink::Keeper>> keeper = sink::Keeper::Open(flags.keeper);
   if (!keeper.ok()) return Usage(keeper.status());
-  const sink::Shared shared{.options = flags.session, .rules = rules.get(), .keeper = keeper->get()};
+  const auto tls = TlsOf(flags);
+  if (!tls.ok()) return Usage(tls.status());
+  flags.session.starttls = *tls != nullptr && !flags.implicit_tls;
+  const sink::Shared shared{.options = flags.session,
+                            .rules = rules.get(),
+                            .keeper = keeper->get(),
+                            .tls = *tls,
+                            .implicit_tls = flags.implicit_tls};
   net::IoPool pool(std::max(1, flags.threads));
   auto listeners = Listen(flags, &shared, pool);
   if (!listeners.ok()) return Usage(listeners.status());
 
-  int signal = 0;
-  sigwait(&stop, &signal);
+  WaitForEnd(stop, flags.until, (*keeper)->counts());
+  if (flags.until > 0) {
+    std::printf("%s\n", (*keeper)->CountsText().c_str());
+    std::fflush(stdout);
+  }
   for (const auto& listener : *listeners) listener->Stop();
   for (const auto& listener : *listeners) listener->Drain(absl::Milliseconds(200));
   listeners->clear();
-  std::printf("%s\n", (*keeper)->CountsText().c_str());
+  if (flags.until == 0) std::printf("%s\n", (*keeper)->CountsText().c_str());
   return kExitDone;
 }
 
@@ -157,10 +220,15 @@ void AddSink(CLI::App* parent, std::vector<Command>* commands) {
   app->add_option("--token-header", flags->keeper.token_header, "The header field for \"token\" in the log")
       ->capture_default_str();
   app->add_flag("--fsync", flags->keeper.fsync, "Sync mail and log before the 250");
+  app->add_option("--until", flags->until, "End after so many mails; 0: only by a signal")->capture_default_str();
   app->add_flag("--count-only", flags->count_only, "No line a mail: only the counts at the end");
   app->add_option(
       "--dkim-dns", flags->dkim_dns,
       "Check the DKIM signatures of each mail before its 250, with keys from this DNS server: IP or IP:PORT");
+  app->add_flag("--tls", flags->tls, "Offer STARTTLS, with a certificate made now for --hostname unless files are given");
+  app->add_flag("--tls-implicit", flags->implicit_tls, "Speak TLS from the first octet, as port 465 does");
+  app->add_option("--tls-certificate", flags->tls_certificate, "PEM file: the certificate, then what issued it; implies --tls");
+  app->add_option("--tls-key", flags->tls_key, "PEM file: its private key");
   app->add_option("--hostname", flags->session.hostname, "Name in the greeting")->capture_default_str();
   app->add_option("--size", flags->size, "Largest mail")->capture_default_str();
   app->add_option("--recipients", flags->session.max_recipients, "Most recipients of a mail")->capture_default_str();
