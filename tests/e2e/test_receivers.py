@@ -9,13 +9,13 @@ import pytest
 
 from support.api import mail_pb2, request
 from support.post import token
-from support.receivers import Aiosmtpd, HikyakuSink, OpenSmtpd, Postfix, SmtpSink
+from support.receivers import Aiosmtpd, Exim, Haraka, HikyakuSink, OpenSmtpd, Postfix, SmtpSink
 from support.smtp import Client
 from support.wait import wait_for
 from support.world import World
 
-KINDS = {"postfix": Postfix, "opensmtpd": OpenSmtpd, "aiosmtpd": Aiosmtpd, "smtp-sink": SmtpSink,
-         "hikyaku-sink": HikyakuSink}
+KINDS = {"postfix": Postfix, "opensmtpd": OpenSmtpd, "exim": Exim, "haraka": Haraka, "aiosmtpd": Aiosmtpd,
+         "smtp-sink": SmtpSink, "hikyaku-sink": HikyakuSink}
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_many_mails_arrive_once_each(world, receivers, name):
                    for i in range(100))
     world.api.wait_empty()
     # Each copy of a mail is stored once: for both recipients together, or for each of them.
-    copies = 2 if name in ("postfix", "opensmtpd") else 1
+    copies = 2 if name in ("postfix", "opensmtpd", "exim") else 1
     stored = wait_stored(receiver, word, 100 * copies)
     for i in range(100):
         assert sum(f"{word} {i:03}.".encode() in mail for mail in stored) == copies
@@ -129,7 +129,7 @@ def test_many_mails_arrive_once_each(world, receivers, name):
     assert counted.bounced_total == 0 and counted.expired_total == 0
 
 
-@pytest.mark.parametrize("name", ["postfix", "opensmtpd", "aiosmtpd"])
+@pytest.mark.parametrize("name", ["postfix", "opensmtpd", "exim", "haraka", "aiosmtpd"])
 def test_a_recipient_that_they_refuse_bounces(world, receivers, name):
     """Another domain at this server: relaying denied. aiosmtpd takes everybody."""
     receiver = receivers[name]

@@ -1,5 +1,6 @@
 """Mail servers that others wrote, as receivers: each with a folder of its own, gone when it stops."""
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -110,7 +111,9 @@ class PostfixTls(Postfix):
 
 
 class OpenSmtpd(Receiver):
-    """OpenSMTPD, unpacked beside Postfix, with which it cannot be installed. Its fixed paths are mounts of its own."""
+    """OpenSMTPD, unpacked beside Postfix, with which it cannot be installed. Its fixed paths are mounts of its own.
+
+    Without TLS: Debian 12's fails every handshake ("EVP lib"), also with `openssl s_client`, whatever its key."""
 
     INNER = """set -e
 for folder in /var/lib /var/spool /usr/libexec /run; do mount -t tmpfs -o mode=755 none $folder; done
@@ -145,9 +148,19 @@ exec "$2/usr/sbin/smtpd" -d -f "$1/smtpd.conf"
         return sorted(self.folder.glob("home/mail/new/*"))
 
 
+def own_files(identity, folder, user):
+    """Copies of the files of an Identity in `folder`, which `user` may read: certificate and key."""
+    copies = [pathlib.Path(shutil.copy(file, folder)) for file in identity.files]
+    for copy in copies:
+        os.chown(copy, user, user)
+    return copies
+
+
 class Exim(Receiver):
     """Exim, unpacked beside Postfix, with which it cannot be installed. It asks the test's DNS server for DKIM keys, and logs
     DKIM=DOMAIN for each signature that passes."""
+
+    identity = None  # Of support.certificates: STARTTLS with it.
 
     INNER = 'mount --bind "$0" "$(readlink -f /etc/resolv.conf)"; exec "$@"'
 
@@ -166,7 +179,7 @@ accept_8bitmime
 domainlist here = DOMAIN
 message_size_limit = 100M
 smtp_accept_queue_per_connection = 0
-tls_advertise_hosts =
+TLS
 
 begin acl
 check_rcpt:
@@ -200,7 +213,11 @@ maildir:
         for path in (self.folder, self.folder / "spool"):
             os.chown(path, NOBODY, NOBODY)
         settings = self.SETTINGS
-        for word, value in {"DOMAIN": self.domain, "ADDRESS": self.address, "FOLDER": self.folder, "EXIM": NOBODY}.items():
+        tls = "tls_advertise_hosts ="
+        if self.identity:
+            certificate, key = own_files(self.identity, self.folder, NOBODY)
+            tls = f"tls_advertise_hosts = *\ntls_certificate = {certificate}\ntls_privatekey = {key}"
+        for word, value in {"TLS": tls, "DOMAIN": self.domain, "ADDRESS": self.address, "FOLDER": self.folder, "EXIM": NOBODY}.items():
             settings = settings.replace(word, str(value))
         config = self.folder / "exim.conf"
         config.write_text(settings)
@@ -211,6 +228,46 @@ maildir:
     def output(self):
         log = self.folder / "log-main"
         return super().output() + (log.read_text(errors="replace") if log.exists() else "")
+
+
+class Haraka(Receiver):
+    """Haraka from npm, which keeps what it takes in a Maildir."""
+
+    identity = None  # Of support.certificates: STARTTLS with it.
+    KEEP = """
+const fs = require('fs')
+exports.register = function () {
+  this.register_hook('rcpt', 'here')
+  this.register_hook('queue', 'keep')
+}
+exports.here = (next, connection, params) => next(params[0].host === 'DOMAIN' ? OK : DENY)
+exports.keep = (next, connection) => {
+  const file = `FOLDER/mail/tmp/${connection.transaction.uuid}`
+  const out = fs.createWriteStream(file)
+  out.on('close', () => fs.rename(file, file.replace('mail/tmp', 'mail/new'), (error) => next(error ? DENYSOFT : OK)))
+  connection.transaction.message_stream.pipe(out)
+}
+"""
+
+    def start(self):
+        home = ROOT / ".deps/peers/node_modules/Haraka"
+        assert home.exists(), f"no {home}: tools/setup --tests"
+        shutil.copytree(home / "config", self.folder / "config")
+        limits = self.folder / "config/connection.ini"
+        limits.write_text(limits.read_text().replace("data_line_length=992", "data_line_length=1000"))  # RFC 5321 §4.5.3.1.6.
+        (self.folder / "plugins").mkdir()
+        (self.folder / "mail/new").mkdir(parents=True)
+        (self.folder / "mail/tmp").mkdir()
+        keep = self.KEEP.replace("DOMAIN", self.domain).replace("FOLDER", str(self.folder))
+        files = {"plugins/keep.js": keep, "config/plugins": "tls\nkeep\n" if self.identity else "keep\n", "config/me": f"mx.{self.domain}\n",
+                 "config/smtp.ini": f"listen={self.address}:25\nnodes=0\n", "config/log.ini": "[main]\nlevel=notice\n",
+                 "config/outbound.ini": "disabled=true\n"}
+        for name, text in files.items():
+            (self.folder / name).write_text(text)
+        if self.identity:
+            for name, file in zip(("tls_cert.pem", "tls_key.pem"), self.identity.files, strict=True):
+                shutil.copy(file, self.folder / "config" / name)
+        return self.run("node", home / "bin/haraka", "-c", self.folder, cwd=self.folder)
 
 
 class Aiosmtpd(Receiver):
@@ -245,8 +302,10 @@ class SmtpSink(Receiver):
 
     def files(self):
         """Those that it has finished."""
-        descriptors = pathlib.Path(f"/proc/{self.process.pid}/fd").iterdir()
-        open_ones = {os.readlink(descriptor) for descriptor in descriptors}
+        open_ones = set()
+        for descriptor in pathlib.Path(f"/proc/{self.process.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # Closed meanwhile: after the listing, which is no trouble.
+                open_ones.add(os.readlink(descriptor))
         return sorted(file for file in self.folder.glob("mail/*") if file.stat().st_size and str(file) not in open_ones)
 
     def mails(self):
