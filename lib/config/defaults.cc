@@ -133,6 +133,7 @@ void DefaultDeliveryTls(v1::DeliveryTls* tls) {
   using M = v1::DeliveryTls;
   if (!tls->has_policy()) tls->set_policy(M::opportunistic);
   if (tls->ca_file().empty()) tls->set_ca_file(kSystemRoots);
+  if (!tls->has_mta_sts()) tls->set_mta_sts(true);
   Default(absl::Minutes(4), tls, &M::has_clear_text_after, &M::mutable_clear_text_after);
   Default(absl::Hours(1), tls, &M::has_broken_memory, &M::mutable_broken_memory);
 }

@@ -117,7 +117,6 @@ absl::Status Validator::OutgoingTls() const {
     if (!dane(config_.delivery().routes(i).tls().policy())) continue;
     return source_.Error(absl::StrCat("delivery.routes[", i, "].tls.policy"), "dane " + unbuilt);
   }
-  if (config_.delivery().tls().mta_sts()) return source_.Error("delivery.tls.mta_sts", unbuilt);
   if (config_.reports().has_tls()) return source_.Error("reports.tls", unbuilt);
   return absl::OkStatus();
 }

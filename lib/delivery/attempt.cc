@@ -53,7 +53,9 @@ PlanEnv ForPlan(const AttemptEnv& env, Budget& budget) {
   return {env.resolver, env.network->guard, env.options.own, env.clock, budget};
 }
 
-HostTlsEnv ForTls(const AttemptEnv& env, Budget& budget) { return {env.network->tls, env.resolver, env.clock, budget}; }
+HostTlsEnv ForTls(const AttemptEnv& env, Budget& budget) {
+  return {env.network->tls, env.resolver, env.clock, budget, {env.sts, env.shard, env.network->dialer}};
+}
 
 }  // namespace
 

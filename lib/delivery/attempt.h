@@ -27,6 +27,7 @@
 #include "lib/delivery/tls_policy.h"
 #include "lib/delivery/verdict.h"
 #include "lib/dns/resolver.h"
+#include "lib/mta_sts/policies.h"
 #include "lib/net/asio.h"
 #include "lib/net/dialer.h"
 #include "lib/net/egress_guard.h"
@@ -63,6 +64,8 @@ struct AttemptEnv {
   dns::Resolver& resolver;
   ConnectionPool& pool;
   Clock& clock;
+  mta_sts::Policies* sts = nullptr;  // Null: there is no MTA-STS.
+  queue::Shard* shard = nullptr;     // Of the lease.
 };
 
 class Attempt {

@@ -12,6 +12,8 @@
 #include "lib/delivery/source.h"
 #include "lib/delivery/verdict.h"
 #include "lib/dkim/signature.h"
+#include "lib/mta_sts/policies.h"
+#include "lib/net/task_group.h"
 
 namespace hikyaku::delivery {
 namespace {
@@ -83,7 +85,8 @@ void ExplainSignatures(const DkimKeyring* keyring, const std::string& author, Li
     if (key->signatory.ok()) {
       absl::StrAppend(&text, dkim::AlgorithmName(key->signatory->key.type()), ", key ", key->path);
     } else {
-      absl::StrAppend(&text, "if ", key->path, " had a key: it ", key->signatory.status().message(), ": the mail waits");
+      absl::StrAppend(&text, "if ", key->path, " had a key: it ", key->signatory.status().message(),
+                      ": the mail waits");
     }
     lines->push_back({"dkim", std::move(text), absl::StrCat("dkim.domains, ", who)});
   }
@@ -113,6 +116,23 @@ struct TlsLines {
   }
 };
 
+void ExplainSts(const mta_sts::Found& found, absl::string_view domain, Lines* lines) {
+  if (found.kept == nullptr && found.trouble == mta_sts::FetchResult::kOk) {
+    lines->push_back({"mta-sts", "none", absl::StrCat("TXT of _mta-sts.", domain)});
+    return;
+  }
+  const std::string source = absl::StrCat("https://", mta_sts::PolicyHost(domain), mta_sts::kPolicyPath);
+  if (found.kept == nullptr) {
+    lines->push_back({"mta-sts", absl::StrCat("announced, but not to be had, so none: ", found.why), source});
+    return;
+  }
+  const mta_sts::KeptPolicy& kept = *found.kept;
+  lines->push_back({"mta-sts",
+                    absl::StrCat(mta_sts::ModeName(kept.policy.mode), ", mx ", absl::StrJoin(kept.policy.mx, ", "),
+                                 ", until ", absl::FormatTime(absl::RFC3339_sec, kept.expires, absl::UTCTimeZone())),
+                    absl::StrCat("id ", kept.id, ", ", source)});
+}
+
 awaitable<void> ExplainHosts(Plan& plan, HostTls& tls, TlsLines* tls_lines, Lines* lines) {
   int hosts = 0;
   const absl::Status prepared = co_await tls.Prepare();
@@ -138,17 +158,23 @@ awaitable<void> ExplainHosts(Plan& plan, HostTls& tls, TlsLines* tls_lines, Line
 
 }  // namespace
 
-awaitable<std::vector<Explained>> Explain(RouteQuery query, std::string author, const AttemptOptions& options, const Network& network,
-                                          dns::Resolver& resolver, Clock& clock) {
+awaitable<std::vector<Explained>> Explain(RouteQuery query, std::string author, const AttemptOptions& options,
+                                          const Network& network, dns::Resolver& resolver, Clock& clock) {
   Lines lines;
   const NextHop hop = network.routes.Route(query);
   ExplainRoute(hop, &lines);
   if (!hop.remote()) co_return lines;
   Budget budget;
   Plan plan({resolver, network.guard, options.own, clock, budget}, std::string(query.domain), hop);
-  HostTls tls({network.tls, resolver, clock, budget}, std::string(query.domain), hop);
+  net::TaskGroup fetches;
+  mta_sts::Policies policies(clock, fetches);
+  const StsDoor sts{&policies, nullptr, network.dialer};
+  HostTls tls({network.tls, resolver, clock, budget, sts}, std::string(query.domain), hop);
   TlsLines tls_lines;
   co_await ExplainHosts(plan, tls, &tls_lines, &lines);
+  fetches.Close();
+  co_await fetches.Join();
+  if (tls.sts()) ExplainSts(*tls.sts(), query.domain, &lines);
   tls_lines.AppendTo(&lines);
   ExplainLogin(hop, clock.Now(), &lines);
   ExplainSignatures(options.keyring, author, &lines);

@@ -1,7 +1,8 @@
 // What would become of a mail, and why: the same route, plan, TLS policy and sources that an attempt uses, told instead
 // of done.
 //
-// Non-goals:  the queue's limits (its shard knows what waits); connecting: nobody is spoken to but DNS.
+// Non-goals:  the queue's limits (its shard knows what waits); connecting: nobody is spoken to but DNS, and the
+//             domain's policy host where it announces an MTA-STS policy.
 // Threading:  one coroutine.
 #ifndef HIKYAKU_LIB_DELIVERY_EXPLAIN_H_
 #define HIKYAKU_LIB_DELIVERY_EXPLAIN_H_

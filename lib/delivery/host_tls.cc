@@ -9,16 +9,17 @@ namespace hikyaku::delivery {
 std::string HostPolicy::Text() const { return absl::StrCat(level, " by ", rule); }
 
 HostTls::HostTls(HostTlsEnv env, std::string domain, const NextHop& hop)
-    : env_(env), domain_(std::move(domain)), configured_(ChooseTls(env.settings, hop)) {}
+    : env_(std::move(env)), domain_(std::move(domain)), hop_(hop), configured_(ChooseTls(env_.settings, hop)) {}
 
-awaitable<absl::Status> HostTls::Prepare() { co_return absl::OkStatus(); }
+awaitable<absl::Status> HostTls::Prepare() { co_return co_await PrepareSts(); }
 
-awaitable<absl::StatusOr<HostPolicy>> HostTls::For(const PlannedHost&) {
+awaitable<absl::StatusOr<HostPolicy>> HostTls::For(const PlannedHost& host) {
   HostPolicy policy;
   policy.demand = configured_.demand;
   policy.level = std::string(TlsLevelName(configured_.demand.level));
   policy.rule = configured_.rule;
   policy.report.domain = domain_;
+  ApplySts(host, &policy);
   co_return policy;
 }
 

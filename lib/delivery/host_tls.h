@@ -1,12 +1,13 @@
 // Which TLS one attempt asks for, host by host: the operator's configuration and routes, and what the domain and its
 // hosts publish.
 //
-// Source:     RFC 3207, RFC 8314, RFC 7435 (opportunistic by default).
+// Source:     RFC 3207, RFC 8314, RFC 7435 (opportunistic by default), RFC 8461 (MTA-STS).
 // Non-goals:  connecting; the fall back to clear text after handshakes that failed (attempt.h).
 // Threading:  one owner, the coroutine of the attempt.
 #ifndef HIKYAKU_LIB_DELIVERY_HOST_TLS_H_
 #define HIKYAKU_LIB_DELIVERY_HOST_TLS_H_
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,8 +19,11 @@
 #include "lib/delivery/route.h"
 #include "lib/delivery/tls_policy.h"
 #include "lib/dns/resolver.h"
+#include "lib/mta_sts/policies.h"
 #include "lib/net/asio.h"
+#include "lib/net/dialer.h"
 #include "lib/outcome/outcome.h"
+#include "lib/queue/shard.h"
 
 namespace hikyaku::delivery {
 
@@ -42,12 +46,20 @@ struct HostPolicy {
   std::string Text() const;  // "verify by delivery.routes[2] (example.net)"
 };
 
+// Where MTA-STS policies come from.
+struct StsDoor {
+  mta_sts::Policies* policies = nullptr;  // Null: there is no MTA-STS.
+  queue::Shard* shard = nullptr;          // Keeps the domain's policy; null: nobody does.
+  std::shared_ptr<net::Dialer> dialer = nullptr;
+};
+
 // What it needs; all outlive it.
 struct HostTlsEnv {
   const TlsSettings& settings;
   dns::Resolver& resolver;
   Clock& clock;
   Budget& budget;
+  StsDoor sts = {};
 };
 
 class HostTls {
@@ -61,10 +73,18 @@ class HostTls {
   // Looks up what `host` publishes, and decides. kCancelled: we are stopping.
   awaitable<absl::StatusOr<HostPolicy>> For(const PlannedHost& host);
 
+  // What Prepare found of MTA-STS; nothing where it was not to look, or has not.
+  const std::optional<mta_sts::Found>& sts() const { return sts_; }
+
  private:
+  awaitable<absl::Status> PrepareSts();
+  void ApplySts(const PlannedHost& host, HostPolicy* policy) const;
+
   const HostTlsEnv env_;
   const std::string domain_;
+  const NextHop hop_;
   const TlsPolicy configured_;
+  std::optional<mta_sts::Found> sts_;
 };
 
 }  // namespace hikyaku::delivery

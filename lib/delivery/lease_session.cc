@@ -27,7 +27,7 @@ bool HeldLease::Withdraw() {
 }
 
 std::shared_ptr<LeaseSession> LeaseSession::Open(queue::Shard& shard, std::string worker, OnHeld on_held) {
-  std::shared_ptr<LeaseSession> session(new LeaseSession(std::move(on_held)));
+  std::shared_ptr<LeaseSession> session(new LeaseSession(shard, std::move(on_held)));
   session->stream_ = shard.OpenLeases(std::move(worker), session.get());
   return session;
 }

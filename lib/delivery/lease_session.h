@@ -89,6 +89,8 @@ class LeaseSession : public queue::LeaseListener, public std::enable_shared_from
   // Waits until no lease is held: every verdict is recorded, or the stream has ended. False after `limit`.
   bool WaitUntilEmpty(absl::Duration limit);
 
+  queue::Shard& shard() const { return shard_; }
+
   // The shard has answered, and the stream has not ended.
   bool connected() const;
 
@@ -104,7 +106,8 @@ class LeaseSession : public queue::LeaseListener, public std::enable_shared_from
  private:
   using Wake = net::Resume<absl::StatusOr<bool>>;
 
-  explicit LeaseSession(OnHeld on_held) : on_held_(std::move(on_held)), spoke_(net::SteadyClock::now()) {}
+  LeaseSession(queue::Shard& shard, OnHeld on_held)
+      : shard_(shard), on_held_(std::move(on_held)), spoke_(net::SteadyClock::now()) {}
 
   using Leases = absl::flat_hash_map<std::uint64_t, std::shared_ptr<HeldLease>>;
 
@@ -116,6 +119,7 @@ class LeaseSession : public queue::LeaseListener, public std::enable_shared_from
   bool HoldsAny() const;
   absl::Duration RenewEvery() const;
 
+  queue::Shard& shard_;
   const OnHeld on_held_;
   std::unique_ptr<queue::LeaseStream> stream_;  // Set once, before the first grant.
   std::atomic<bool> ended_{false};

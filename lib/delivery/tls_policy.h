@@ -23,6 +23,7 @@ struct TlsSettings {
   // How long a message is held before it goes in clear text to a host whose handshakes fail; opportunistic only.
   absl::Duration clear_text_after = absl::Minutes(4);
   absl::Duration broken_memory = absl::Hours(1);
+  bool mta_sts = false;  // The policies that domains publish hold (RFC 8461).
 };
 
 // A demand, and who made it.

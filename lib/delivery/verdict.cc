@@ -164,6 +164,11 @@ Outcome JudgeTls(const TlsFailure& failure, absl::string_view policy, absl::stri
   return FromUs(Kind::kTransient, Scope::kHost, {4, 7, 5}, absl::StrCat(asked, what, failure.why), remote);
 }
 
+Outcome JudgeNotInSts(absl::string_view host, absl::string_view domain) {
+  return FromUs(Kind::kTransient, Scope::kHost, {4, 7, 5},
+                absl::StrCat("the MTA-STS policy of ", domain, " does not list its MX host ", host));
+}
+
 Outcome JudgeLoginRefused(const smtp::Reply& reply, absl::string_view route, absl::string_view remote) {
   smtp::Reply said = reply;
   said.text = absl::StrCat("the login of ", route, " is refused: ", reply.text);

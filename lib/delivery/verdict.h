@@ -70,6 +70,10 @@ outcome::Outcome JudgeBroken(absl::string_view why, absl::string_view remote);
 
 // The connection is not what the policy (as HostPolicy::Text() tells it) asks for. The next host is asked.
 outcome::Outcome JudgeTls(const TlsFailure& failure, absl::string_view policy, absl::string_view remote);
+
+// The MTA-STS policy of `domain` does not list `host`: nobody connects to it. The next host is asked.
+outcome::Outcome JudgeNotInSts(absl::string_view host, absl::string_view domain);
+
 // The host refuses our login (routes[].auth). Our configuration's fault or the host's, never the mail's.
 outcome::Outcome JudgeLoginRefused(const smtp::Reply& reply, absl::string_view route, absl::string_view remote);
 

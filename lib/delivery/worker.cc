@@ -12,6 +12,7 @@
 #include "lib/delivery/lease_session.h"
 #include "lib/delivery/verdict.h"
 #include "lib/metrics/metrics.h"
+#include "lib/mta_sts/policies.h"
 #include "lib/net/limit.h"
 #include "lib/net/sleep.h"
 #include "lib/net/task_group.h"
@@ -89,8 +90,9 @@ class Worker::Impl {
   mutable absl::Mutex network_mutex_;
   std::shared_ptr<const Network> network_ ABSL_GUARDED_BY(network_mutex_);
 
-  net::TaskGroup control_;  // Streams, sweeping, QUIT: lives longer than the attempts.
+  net::TaskGroup control_;  // Streams, fetches, sweeping, QUIT: lives longer than the attempts.
   net::TaskGroup attempts_;
+  mta_sts::Policies sts_{clock_, control_};
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::vector<std::unique_ptr<Link>> links_;
   metrics::ScrapeHook gauge_;  // The last: gone before what it reads.
@@ -177,7 +179,8 @@ awaitable<void> Worker::Impl::GiveBack(std::shared_ptr<HeldLease> held) {
 
 awaitable<void> Worker::Impl::RunAttempt(std::shared_ptr<HeldLease> held, Lane& lane) {
   const absl::Time start = clock_.Now();
-  Attempt attempt({options_.attempt, network(), resolver_, lane.pool, clock_}, held->lease(), *held);
+  AttemptEnv env{options_.attempt, network(), resolver_, lane.pool, clock_, &sts_, &held->session().shard()};
+  Attempt attempt(std::move(env), held->lease(), *held);
   const Attempt::End end = co_await attempt.Run();
   lane.in_flight.fetch_sub(1, std::memory_order_relaxed);
   Finish(attempt, end, *held, start);

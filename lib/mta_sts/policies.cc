@@ -14,8 +14,6 @@ namespace {
 // A shard that has given us a lease answers at once; where it does not, the mail goes on without it.
 constexpr absl::Duration kAskLimit = absl::Seconds(2);
 constexpr absl::Duration kKeepLimit = absl::Seconds(25);  // More than a write to a shard may take.
-constexpr absl::Duration kWaitLimit =
-    absl::Seconds(65);  // More than kFetchLimit: the fetch says itself what went wrong.
 
 metrics::Counter& Fetches(FetchResult result) {
   return metrics::DeclareCounter("hikyaku_mta_sts_fetches_total", "Fetches of MTA-STS policies, by what came of them.",
@@ -183,7 +181,7 @@ awaitable<absl::StatusOr<Found>> Policies::WaitForFetch(Web web, std::string dom
   if (found.ok() || absl::IsCancelled(found.status())) co_return found;
   Found late;
   late.trouble = FetchResult::kTimeout;
-  late.why = std::string(found.status().message());
+  late.why = "the policy host has not answered yet";
   co_return late;
 }
 

@@ -50,6 +50,8 @@ class Policies {
   // How long a mail waits for the record, where DNS is silent; then the record rests, so that others do not wait.
   static constexpr absl::Duration kRecordLimit = absl::Seconds(4);
   static constexpr absl::Duration kRecordRest = absl::Minutes(1);
+  // How long a mail waits for a fetch, which goes on without it; RFC 8461 §5.1 lets it go as if there were no policy.
+  static constexpr absl::Duration kWaitLimit = absl::Seconds(30);
   static constexpr absl::Duration kRetryAfter = absl::Minutes(5);  // RFC 8461 §3.3.
   // A policy serves at least so long, whatever its max_age: else each mail would fetch it.
   static constexpr absl::Duration kShortestLife = absl::Minutes(1);
@@ -63,7 +65,7 @@ class Policies {
   Policies& operator=(const Policies&) = delete;
 
   // `domain`: an A-label, lower case. `shard`, which owns the domain and outlives `group`, keeps the policy; it may be
-  // null. Takes kRecordLimit at most where nothing has to be fetched, else a little more than kFetchLimit.
+  // null. Takes kRecordLimit at most where nothing has to be fetched, else kWaitLimit more.
   // kCancelled: we are stopping.
   awaitable<absl::StatusOr<Found>> Find(Web web, std::string domain, queue::Shard* shard);
 

@@ -111,6 +111,7 @@ absl::StatusOr<TlsSettings> TlsFrom(const v1::DeliveryTls& config, Clock& clock)
   settings.level = LevelFrom(config.policy());
   settings.clear_text_after = config::ToDuration(config.clear_text_after());
   settings.broken_memory = config::ToDuration(config.broken_memory());
+  settings.mta_sts = config.mta_sts();
   return settings;
 }
 

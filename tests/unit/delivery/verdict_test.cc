@@ -99,6 +99,7 @@ std::map<std::string, Judgement> Rows() {
       {"TlsRefused", Next(JudgeTls({TlsFailure::What::kDenied, "454 no"}, "require (delivery.tls)", kRemote))},
       {"TlsHandshakeFails", Next(JudgeTls({TlsFailure::What::kHandshake, "x"}, "opportunistic (x)", kRemote))},
       {"TlsHostUnproved", Next(JudgeTls({TlsFailure::What::kUnproved, "expired"}, "verify (x)", kRemote))},
+      {"TlsHostNotListed", Next(JudgeNotInSts("mx.example.net", "example.net"))},
       {"LoginRefused", Next(JudgeLoginRefused(R(535), "delivery.routes[0]", kRemote))},
       {"NoLogin", Next(JudgeNoLogin("no TLS", "delivery.routes[0]", kRemote))},
       {"NoSource", Next(JudgeNoSource("pool \"x\" has no source for IPv6"))},

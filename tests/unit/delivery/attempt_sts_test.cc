@@ -1,0 +1,218 @@
+// MTA-STS in an attempt: which hosts a domain's policy lets its mail go to, and that it is the policy of no other mail.
+#include <boost/asio/io_context.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "lib/delivery/attempt.h"
+#include "lib/delivery/explain.h"
+#include "lib/dns/fake_resolver.h"
+#include "lib/mta_sts/policies.h"
+#include "tests/unit/delivery/fake_shard.h"
+#include "tests/unit/delivery/fake_world.h"
+#include "tests/unit/net/run.h"
+#include "tests/unit/tls/identities.h"
+
+namespace hikyaku::delivery {
+namespace {
+
+using outcome::Kind;
+using outcome::Outcome;
+using Strings = std::vector<std::string>;
+
+class AlwaysHeld : public LeaseGuard {
+ public:
+  bool Begin() override { return true; }
+  bool alive() const override { return true; }
+};
+
+// d.test and other.test have one MX, mx.test. What the shard keeps for d.test is its policy.
+class AttemptStsTest : public testing::Test {
+ protected:
+  AttemptStsTest() {
+    options_.helo = "us.test";
+    options_.timeouts.tls = absl::Milliseconds(200);
+    for (const char* domain : {"d.test", "other.test"}) resolver_.SetMx(domain, {{10, "mx.test"}});
+    resolver_.SetAddresses("mx.test", {"11.0.0.1"});
+    network_->dialer = dialer_;
+    network_->tls.context = tls::Client();
+    network_->tls.level = TlsLevel::kOpportunistic;
+    network_->tls.mta_sts = true;
+  }
+
+  ~AttemptStsTest() override {
+    group_.Cancel();
+    dialer_->Cancel();
+    while (dialer_->connections() + group_.size() > 0) {
+      context_.restart();
+      context_.run_one();
+    }
+  }
+
+  void Publish(const std::string& mode, const std::string& mx = "mx.test") {
+    storage::v1::StsPolicy record;
+    record.set_domain("d.test");
+    record.set_id("1");
+    record.set_text(absl::StrCat("version: STSv1\nmode: ", mode, "\nmx: ", mx, "\nmax_age: 86400\n"));
+    record.set_fetched_micros(absl::ToUnixMicros(clock_.Now()));
+    record.set_expire_micros(absl::ToUnixMicros(clock_.Now() + absl::Hours(24)));
+    shard_.PutStsPolicy(std::move(record), [](const auto&) {});
+  }
+
+  std::shared_ptr<FakePeer> Mx(const tls::Identity& identity = tls::GoodIdentity(),
+                               const std::string& at = "11.0.0.1:25") {
+    auto mx = dialer_->Listen(at, {"STARTTLS"});
+    mx->SpeakTls(tls::Server(identity));
+    return mx;
+  }
+
+  Outcome Deliver(const std::string& domain = "d.test") {
+    const queue::Lease lease = MakeLease(domain, {"b@" + domain});
+    auto network = std::make_shared<const Network>(*network_);
+    Attempt attempt({options_, network, resolver_, pool_, clock_, &policies_, &shard_}, lease, guard_);
+    EXPECT_EQ(net::RunTask(context_, attempt.Run()), Attempt::End::kJudged);
+    return attempt.outcomes().at(0);
+  }
+
+  // Its answer to the mail: the policy that it went under, "" in clear text, or why it waits.
+  std::string What(const std::string& domain = "d.test") {
+    const Outcome outcome = Deliver(domain);
+    if (outcome.kind != Kind::kDelivered) return absl::StrCat(outcome.enhanced.ToString(), " ", outcome.text);
+    return outcome.tls ? outcome.tls->policy : "";
+  }
+
+  boost::asio::io_context context_;
+  AttemptOptions options_;
+  dns::FakeResolver resolver_;
+  std::shared_ptr<FakeDialer> dialer_ = std::make_shared<FakeDialer>();
+  std::shared_ptr<Network> network_ = std::make_shared<Network>();
+  FakeClock clock_{tls::kNow};
+  AlwaysHeld guard_;
+  FakeShard shard_;
+  net::TaskGroup group_;
+  mta_sts::Policies policies_{clock_, group_};
+  ConnectionPool pool_{PoolOptions(), clock_, group_, context_.get_executor()};
+};
+
+const tls::Identity& SelfSigned() {
+  static const auto* const identity = new tls::Identity(tls::MakeIdentity("mx", {"mx.test"}, nullptr));
+  return *identity;
+}
+
+TEST_F(AttemptStsTest, EnforceDeliversToAHostThatProvesItself) {
+  Publish("enforce");
+  const auto mx = Mx();
+  const Outcome outcome = Deliver();
+  EXPECT_EQ(outcome.kind, Kind::kDelivered) << outcome.ToString();
+  EXPECT_TRUE(outcome.tls->verified);
+  EXPECT_EQ(outcome.tls->policy, "verify by MTA-STS of d.test");
+}
+
+// BATTERY T23.
+TEST_F(AttemptStsTest, EnforceSendsNothingToAHostThatDoesNot) {
+  Publish("enforce");
+  for (const tls::Identity& bad : {SelfSigned(), tls::MakeIdentity("mx", {"mx.other.test"}, &tls::Authority()),
+                                   tls::MakeIdentity("mx", {"mx.test"}, &tls::Authority(), -absl::Hours(1))}) {
+    const auto mx = Mx(bad);
+    const std::string what = What();
+    EXPECT_EQ(what.find("4.7.5 the policy is verify by MTA-STS of d.test, but the certificate"), 0u) << what;
+    EXPECT_EQ(mx->Count("MAIL"), 0);
+  }
+}
+
+TEST_F(AttemptStsTest, EnforceSendsNothingInClearText) {
+  Publish("enforce");
+  const auto mx = dialer_->Listen("11.0.0.1:25");
+  EXPECT_EQ(What(), "4.7.4 the policy is verify by MTA-STS of d.test, but the host does not offer TLS");
+  EXPECT_EQ(mx->Count("MAIL"), 0);
+}
+
+TEST_F(AttemptStsTest, EnforceDoesNotEvenConnectToAHostThatIsNotListed) {
+  Publish("enforce", "*.mx.test");
+  Mx();
+  EXPECT_EQ(What(), "4.7.5 the MTA-STS policy of d.test does not list its MX host mx.test");
+  EXPECT_TRUE(dialer_->dialled().empty());
+}
+
+TEST_F(AttemptStsTest, TheNextHostMayBeListed) {
+  resolver_.SetMx("d.test", {{5, "evil.test"}, {10, "mx.test"}});
+  resolver_.SetAddresses("evil.test", {"11.0.0.2"});
+  Publish("enforce");
+  Mx(tls::GoodIdentity(), "11.0.0.2:25");
+  Mx();
+  EXPECT_EQ(What(), "verify by MTA-STS of d.test");
+  EXPECT_EQ(dialer_->dialled(), Strings{"11.0.0.1:25"});
+}
+
+TEST_F(AttemptStsTest, TestingBlocksNothing) {
+  Publish("testing", "elsewhere.test");
+  Mx(SelfSigned());
+  EXPECT_EQ(What(), "opportunistic by delivery.tls");
+}
+
+TEST_F(AttemptStsTest, NoneAsksForNothing) {
+  Publish("none");
+  Mx(SelfSigned());
+  EXPECT_EQ(What(), "opportunistic by delivery.tls");
+}
+
+TEST_F(AttemptStsTest, ARouteIsTheOperatorsWord) {
+  Publish("enforce", "elsewhere.test");
+  Mx(SelfSigned());
+  for (const char* to : {"[mx.test]", "other.test", "[11.0.0.1]"}) {
+    network_->routes = *RouteTable::Create({{"d.test", to}}, 25);
+    EXPECT_EQ(What(), "opportunistic by delivery.tls") << to;
+  }
+}
+
+TEST_F(AttemptStsTest, ARouteWithoutAHostChangesNothing) {
+  Publish("enforce");
+  Mx(SelfSigned());
+  network_->routes = *RouteTable::Create({{.domain = "d.test", .tls = TlsLevel::kRequire}}, 25);
+  EXPECT_EQ(What().find("4.7.5 the policy is verify by MTA-STS of d.test"), 0u);
+}
+
+TEST_F(AttemptStsTest, WhatTheOperatorAsksForIsNotWeakened) {
+  network_->tls.level = TlsLevel::kVerify;
+  Publish("testing");
+  Mx(SelfSigned());
+  EXPECT_EQ(What().find("4.7.5 the policy is verify by delivery.tls, but"), 0u);
+}
+
+TEST_F(AttemptStsTest, NothingIsLookedUpWhereItIsOffOrTlsIs) {
+  Publish("enforce", "elsewhere.test");
+  dialer_->Listen("11.0.0.1:25");
+  network_->tls.mta_sts = false;
+  EXPECT_EQ(What(), "");
+  network_->tls.mta_sts = true;
+  network_->tls.level = TlsLevel::kNone;
+  EXPECT_EQ(What(), "");
+  EXPECT_EQ(resolver_.lookups(), 4) << "MX and address, twice";
+}
+
+// FACTS: a policy leaked to all domains that share the host, where connections were kept by host alone.
+TEST_F(AttemptStsTest, DomainsAtOneHostHaveConnectionsOfTheirOwn) {
+  Publish("enforce");
+  const auto mx = Mx();
+  EXPECT_EQ(What("other.test"), "opportunistic by delivery.tls");
+  EXPECT_EQ(What(), "verify by MTA-STS of d.test");
+  EXPECT_EQ(What("other.test"), "opportunistic by delivery.tls");
+  EXPECT_EQ(mx->connections(), 2);
+}
+
+TEST_F(AttemptStsTest, ExplainTellsThePolicy) {
+  resolver_.SetTxt("_mta-sts.d.test", {});
+  Mx();
+  RouteQuery query{"d.test"};
+  const auto lines = net::RunTask(context_, Explain(query, "sender.test", options_, *network_, resolver_, clock_));
+  std::string told;
+  for (const Explained& line : lines) {
+    if (line.what == "mta-sts") told = absl::StrCat(line.text, " [", line.why, "]");
+  }
+  EXPECT_EQ(told, "none [TXT of _mta-sts.d.test]");
+}
+
+}  // namespace
+}  // namespace hikyaku::delivery
