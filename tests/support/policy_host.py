@@ -1,0 +1,74 @@
+"""An HTTPS server for MTA-STS policies: one address for many domains, each with a certificate and an answer of its own."""
+
+import http.server
+import ssl
+import threading
+
+from support.certificates import Identity
+
+PATH = "/.well-known/mta-sts.txt"
+
+
+def policy(mode="enforce", mx=(), max_age=86400):
+    return "".join(f"{line}\r\n" for line in ("version: STSv1", f"mode: {mode}", *(f"mx: {host}" for host in mx),
+                                              f"max_age: {max_age}"))
+
+
+class PolicyHost:
+    """`pages`: host name → (status, headers, body); `asked`: (host name, path) of each request."""
+
+    def __init__(self, folder, authority, address="20.0.0.30", port=443):
+        self.folder, self.authority = folder, authority
+        self.pages, self.asked, self.contexts = {}, [], {}
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            timeout = 20
+
+            def setup(self):
+                self.request.settimeout(20)
+                self.request.do_handshake()  # Here: in the thread of this connection.
+                super().setup()
+
+            def do_GET(self):
+                host = self.headers["Host"]
+                outer.asked.append((host, self.path))
+                status, headers, body = outer.pages.get(host, (404, {}, "nothing here"))
+                self.send_response(status)
+                for name, value in {"Content-Type": "text/plain", "Content-Length": str(len(body)), **headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def log_message(self, *_):
+                pass
+
+        class Server(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, request, client_address):
+                pass  # A client that broke off the handshake.
+
+        self.default = Identity(folder, "policy-host", ["nobody.test"], issuer=authority).context()
+        self.default.sni_callback = self.choose
+        self.server = Server((address, port), Handler)
+        self.server.socket = self.default.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def choose(self, connection, name, _):
+        connection.context = self.contexts.get(name, self.default)
+
+    def publish(self, domain, text, status=200, headers=None, identity=None):
+        """The answer for mta-sts.`domain`, under a good certificate for it or `identity`."""
+        host = f"mta-sts.{domain}"
+        self.pages[host] = (status, headers or {}, text)
+        identity = identity or Identity(self.folder, host, [host], issuer=self.authority)
+        self.contexts[host] = identity.context()
+
+    def count(self, domain):
+        return sum(host == f"mta-sts.{domain}" for host, _ in list(self.asked))
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
