@@ -11,6 +11,7 @@ from support.api import request
 from support.dkim import Keys, Verifiers, sent, signature_tags, verify
 from support.node import BINARY
 from support.post import Post, mail, token
+from support.wait import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +136,14 @@ def test_explain_says_who_would_sign(post, keys):
         f"dkim     signed by ours.test, selector e1, ed25519-sha256, key {keys.path('e1', 'ours.test')}"
         "  [dkim.domains, From in news.ours.test]"]
     assert explained("a@other.test") == ["dkim     no signature  [no row of dkim.domains is for From in other.test]"]
+
+
+def test_a_report_to_a_sender_is_signed_too(stage, keys, dkim_config, tmp_path):
+    """From is MAILER-DAEMON@mail.ours.test, whose nearest row is that of ours.test."""
+    post = Post(stage, dkim_config, zone=keys.zone)
+    with post.client() as client:
+        client.envelope("s@ok.test", "x@gone.invalid")
+        assert client.message(mail(token(), sender="alice@ours.test"))[0] == 250
+    report = wait_for(lambda: [m for m in post.sink.mails if m.sender == ""], 60, "the report")[0]
+    code, lines = verify(report.data, keys, tmp_path)
+    assert code == 0 and lines[0] == "pass: d=ours.test s=k1 a=rsa-sha256 (2048 bits)", lines
