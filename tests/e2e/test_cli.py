@@ -19,7 +19,7 @@ SERVER = "127.0.0.1:7025"
 ID = r"[0-9a-hjkmnp-tv-z]{26}"
 COMMANDS = [["serve"], ["send"], ["trace"], ["queue"], ["queue", "list"], ["queue", "show"], ["queue", "check"],
             ["queue", "flush"], ["queue", "suspend"], ["queue", "resume"], ["queue", "purge"], ["config"],
-            ["config", "check"], ["config", "print"], ["health"], ["sink"]]
+            ["config", "check"], ["config", "print"], ["health"], ["sink"], ["explain"]]
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def one_line(result, code, *words):
 
 def test_help_of_the_program():
     out = ok("--help")
-    for command in ("serve", "send", "trace", "queue", "config", "health", "sink"):
+    for command in ("serve", "send", "trace", "queue", "config", "health", "sink", "explain"):
         assert re.search(rf"^  {command}\s+\S", out, re.M), command
     assert "Examples:" in out and "Exit codes" in out
 
@@ -87,7 +87,8 @@ def test_version():
     ["config"], ["config", "check"], ["send"], ["send", "--from", "a@b.test", "--not-before", "soon"],
     ["send", "--from", "a@b.test", "--priority", "urgent"], ["queue", "list", "--limit", "0"], ["queue", "flush"],
     ["queue", "flush", "a.test", "--all"], ["queue", "purge", "a.test"], ["trace"], ["trace", "--timeout", "5"],
-    ["sink", "--rule", "nonsense"], ["sink", "--listen", "nowhere"], ["sink", "--threads", "0"]], ids=" ".join)
+    ["sink", "--rule", "nonsense"], ["sink", "--listen", "nowhere"], ["sink", "--threads", "0"],
+    ["sink", "--tls-key", "x"], ["sink", "--tls-key", "x", "--tls-certificate", "y"], ["explain", "a@b.test"]], ids=" ".join)
 def test_wrong_use_exits_2(arguments):
     result = hikyaku(*arguments)
     assert result.code == 2, result

@@ -31,8 +31,15 @@ class Dialogue {
     return codes_;
   }
 
+  // The client has got the 220 and shaken hands.
+  void Secured() {
+    starttls = false;
+    session_.Secured("TLSv1.3 x");
+  }
+
   std::vector<Mail> mails;
   bool keeps = true;
+  bool starttls = false;
   bool dropped = false;
   bool closed = false;
   absl::Duration delay;
@@ -51,6 +58,7 @@ class Dialogue {
     closed = step.close;
     if (step.drop) return;
     output = step.output;
+    starttls = step.starttls;
     for (const absl::string_view line : absl::StrSplit(step.output, "\r\n")) {
       if (line.size() > 3 && line[3] == ' ') absl::StrAppend(&codes_, codes_.empty() ? "" : " ", line.substr(0, 3));
     }
@@ -100,6 +108,34 @@ TEST(SinkSession, TakesSeveralMails) {
   ASSERT_EQ(d.mails.size(), 2u);
   EXPECT_TRUE(d.mails[1].sender.empty());
   EXPECT_EQ(d.mails[1].recipients[0].local, "b");
+}
+
+TEST(SinkSession, SpeaksTlsWhereItIsToOfferIt) {
+  EXPECT_EQ(Dialogue().Say("EHLO c.test\r\nSTARTTLS\r\n"), "250 500");
+  SessionOptions options;
+  options.starttls = true;
+  Dialogue d({}, options);
+  d.Say("EHLO c.test\r\n");
+  EXPECT_NE(d.output.find("STARTTLS\r\n"), std::string::npos);
+  EXPECT_EQ(d.Say("STARTTLS\r\n"), "220");
+  EXPECT_TRUE(d.starttls);
+  d.Secured();
+  EXPECT_EQ(d.Say("MAIL FROM:<s@c.test>\r\n"), "503") << "what was said before is forgotten";
+  d.Say("EHLO c.test\r\n");
+  EXPECT_EQ(d.output.find("STARTTLS"), std::string::npos);
+  EXPECT_EQ(d.Say("STARTTLS\r\n"), "503");
+  EXPECT_EQ(d.Say(absl::StrCat(kEnvelope, "DATA\r\nx\r\n.\r\n")), "250 250 250 354 250");
+  ASSERT_EQ(d.mails.size(), 1u);
+  EXPECT_EQ(d.mails[0].tls, "TLSv1.3 x");
+}
+
+TEST(SinkSession, EndsWhereMoreStandsBehindStarttls) {
+  SessionOptions options;
+  options.starttls = true;
+  Dialogue d({}, options);
+  EXPECT_EQ(d.Say("EHLO c.test\r\nSTARTTLS\r\nNOOP\r\n"), "250 421");
+  EXPECT_TRUE(d.closed);
+  EXPECT_FALSE(d.starttls);
 }
 
 TEST(SinkSession, FollowsTheScript) {
