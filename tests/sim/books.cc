@@ -27,15 +27,6 @@ std::string IdText(absl::string_view bytes) {
   return id.has_value() ? id->text() : "?";
 }
 
-// Of a report to a sender, by its Message-ID; empty: it is none.
-std::string ReportId(absl::string_view message) {
-  const absl::string_view header = message.substr(0, message.find("\r\n\r\n"));
-  if (!absl::StrContains(header, "\r\nAuto-Submitted: auto-replied\r\n")) return "";
-  constexpr absl::string_view kField = "\r\nMessage-ID: <";
-  const std::size_t at = header.find(kField);
-  return at == absl::string_view::npos ? "?" : std::string(header.substr(at + kField.size(), MessageId::kTextLength));
-}
-
 }  // namespace
 
 std::string TokenOf(absl::string_view message) {
@@ -54,6 +45,11 @@ std::uint64_t HashOf(absl::string_view bytes) {
   return hash;
 }
 
+Books::Books(World& world)
+    : world_(world),
+      promises_(world, [this](std::string what) { Problem(std::move(what)); }),
+      reports_([this](std::string what) { Problem(std::move(what)); }) {}
+
 void Books::Problem(std::string what) {
   world_.Trace("PROBLEM ", what);
   if (problems_.size() < kMaxProblems) problems_.push_back(std::move(what));
@@ -62,13 +58,13 @@ void Books::Problem(std::string what) {
 // ---- Notes. ----
 
 void Books::NoteMail(const std::string& token, std::vector<std::string> recipients, std::string payload, bool keyed,
-                     bool hurried, bool told) {
+                     bool hurried, Wish wish) {
   Mail& mail = mails_[token];
   mail.recipients = std::move(recipients);
   mail.payload = std::move(payload);
   mail.keyed = keyed;
   mail.hurried = hurried;
-  mail.told = told;
+  mail.wish = wish;
 }
 
 void Books::NoteAnswer(const std::string& token, Answer answer) {
@@ -85,6 +81,7 @@ void Books::NoteEnqueue(int shard, const internal::v1::EnqueueRequest& request) 
   const auto mail = mails_.find(token);
   if (mail == mails_.end()) return Problem(absl::StrCat("a shard was given a mail that nobody sent: ", token));
   mail->second.ids.insert(id);
+  reports_.NoteEnqueue(id, request.envelope().accept_micros());
   tokens_[id] = token;
   if (!absl::EndsWith(absl::string_view(request.body()), absl::string_view(mail->second.payload))) {
     Problem(absl::StrCat("corrupt: what was queued of ", token, " is not what was sent"));
@@ -103,29 +100,28 @@ void Books::NoteEnqueued(int shard, const internal::v1::EnqueueRequest& request,
 void Books::NoteLease(int worker, int shard, const storage::v1::Envelope& envelope, const std::string& domain) {
   const std::string id = IdText(envelope.message_id());
   if (!envelope.report_of().empty()) {
-    reports_[id].of = IdText(envelope.report_of());
-    if (!envelope.sender().empty()) Problem(absl::StrCat("a report that could be answered: ", id));
-    return;
+    promises_.NoteLease(id, domain);
+    return reports_.NoteLease(worker, shard, id, envelope);
   }
   const auto token = tokens_.find(id);
   if (token == tokens_.end()) return Problem(absl::StrCat("a lease of an unknown mail: ", id));
+  promises_.NoteLease(token->second, domain);
   leases_[{token->second, domain}][worker] = shard;
 }
 
-void Books::NoteTaken(int worker, const std::string& data, const std::vector<std::string>& recipients,
+void Books::NoteTaken(const Channel& channel, const std::string& data, const std::vector<std::string>& recipients,
                       bool reply_lost) {
-  if (const std::string report = ReportId(data); !report.empty()) {
-    ++reports_[report].taken;
-    if (recipients.size() != 1 || !absl::StartsWith(recipients[0], "s@")) {
-      Problem(absl::StrCat("misdirected: the report ", report));
-    }
-    return;
+  const absl::string_view message = WithoutSignatures(data);
+  const std::string report = ReportIdOf(message);
+  const std::string token = TokenOf(message);
+  promises_.JudgeTaken(channel, report.empty() ? token : report, data, recipients);
+  if (!report.empty()) {
+    return reports_.NoteTaken(report, message, recipients, {world_.now(), channel.worker, -1, reply_lost});
   }
-  const std::string token = TokenOf(data);
   const auto mail = mails_.find(token);
   if (mail == mails_.end()) return Problem(absl::StrCat("a host got a mail that nobody sent: ", token));
   const bool whole = std::any_of(mail->second.ids.begin(), mail->second.ids.end(),
-                                 [&](const std::string& id) { return bodies_[id].count(HashOf(data)) > 0; });
+                                 [&](const std::string& id) { return bodies_[id].count(HashOf(message)) > 0; });
   if (!whole) Problem(absl::StrCat("corrupt: what a host got of ", token, " is not what was queued"));
   for (const std::string& recipient : recipients) {
     const auto& to = mail->second.recipients;
@@ -133,10 +129,10 @@ void Books::NoteTaken(int worker, const std::string& data, const std::vector<std
       Problem(absl::StrCat("misdirected: ", token, " to ", recipient));
     }
     const auto& leased = leases_[{token, DomainOf(recipient)}];
-    const auto shard = leased.find(worker);
+    const auto shard = leased.find(channel.worker);
     if (shard == leased.end()) Problem(absl::StrCat("delivered without a lease: ", token));
     taken_[{token, recipient}].push_back(
-        {world_.now(), worker, shard == leased.end() ? -1 : shard->second, reply_lost});
+        {world_.now(), channel.worker, shard == leased.end() ? -1 : shard->second, reply_lost});
   }
 }
 
@@ -149,13 +145,14 @@ void Books::NotePurgeEnd(std::size_t purge) { purges_[purge].to = std::min(purge
 
 // ---- The end. ----
 
-void Books::Check(const std::vector<SimDisk*>& disks, absl::Duration lifetime, bool wrong_clocks) {
+void Books::Check(const std::vector<SimDisk*>& disks, const Terms& terms) {
   shards_ = static_cast<int>(disks.size());
   for (std::size_t i = 0; i < disks.size(); ++i) {
     CheckDisk(static_cast<int>(i), *disks[i]);
-    ReadEvents(static_cast<int>(i), *disks[i], lifetime, wrong_clocks);
+    ReadEvents(static_cast<int>(i), *disks[i], terms);
   }
   for (const auto& [token, mail] : mails_) CheckMail(token, mail);
+  promises_.Check(terms.wrong_clocks);
   CheckReports();
 }
 
@@ -178,50 +175,32 @@ void Books::CheckDisk(int shard, const SimDisk& disk) {
   if (check.accepted_total() != ended + check.recipients()) Problem(absl::StrCat(name, ": the account is off"));
 }
 
-void Books::ReadEvents(int shard, const SimDisk& disk, absl::Duration lifetime, bool wrong_clocks) {
+void Books::ReadEvents(int shard, const SimDisk& disk, const Terms& terms) {
   for (const auto& [key, value] : *disk.families[static_cast<int>(Family::kEvent)]) {
     v1::Event event;
     if (queue::ParseEvent(key, value, absl::StrCat("q", shard), event)) {
-      ReadEvent(shard, event, lifetime, wrong_clocks);
+      ReadEvent(shard, event, terms);
     } else {
       Problem(absl::StrCat("q", shard, ": a damaged event"));
     }
   }
 }
 
-// Each failure of who is told names its report, and nothing else does.
-void Books::ReadReport(const v1::Event& event) {
-  if (!event.report_of().empty()) {
-    Report& report = reports_[event.message_id()];
-    report.accepted += event.type() == v1::Event::TYPE_ACCEPTED;
-    report.delivered += event.type() == v1::Event::TYPE_DELIVERED;
-    report.terminal += event.type() != v1::Event::TYPE_ACCEPTED && event.type() != v1::Event::TYPE_DEFERRED;
-    report.of = event.report_of();
-    return;
-  }
-  const bool failure = event.type() == v1::Event::TYPE_BOUNCED || event.type() == v1::Event::TYPE_EXPIRED;
-  const auto token = tokens_.find(event.message_id());
-  const bool told = token != tokens_.end() && mails_[token->second].told;
-  if (failure && told == event.report_id().empty()) {
-    Problem(absl::StrCat(told ? "a failure that is not told: " : "told to who did not ask: ", event.message_id()));
-  }
-  if (!event.report_id().empty()) reports_[event.report_id()].teller = event.message_id();
-}
-
-// A report is queued once, with the failure that it tells, and ends once.
+// What their way to the sender was: as for any other mail.
 void Books::CheckReports() {
-  for (const auto& [id, report] : reports_) {
-    ++counts_.reports;
-    if (report.teller.empty()) Problem(absl::StrCat("a report of nothing: ", id));
-    if (report.accepted != 1) Problem(absl::StrCat("a report that was queued ", report.accepted, " times: ", id));
-    if (report.terminal != 1) Problem(absl::StrCat("a report with ", report.terminal, " ends: ", id));
-    if (report.delivered > report.taken) Problem(absl::StrCat("a report is lost: told as delivered: ", id));
-    if (report.of != report.teller) Problem(absl::StrCat("a report of another mail: ", id));
+  reports_.Check();
+  counts_.reports = reports_.all().size();
+  for (const auto& [id, report] : reports_.all()) {
+    const std::string what = absl::StrCat("the report ", id);
+    CheckFate(what, absl::StrCat("s@", report.domain), report.bounced, report.cancelled);
+    CheckCopies(what, report.domain, report.taken, report.delivered, report.cancelled, /*twin=*/false);
   }
 }
 
-void Books::ReadEvent(int shard, const v1::Event& event, absl::Duration lifetime, bool wrong_clocks) {
-  ReadReport(event);
+void Books::ReadEvent(int shard, const v1::Event& event, const Terms& terms) {
+  const auto token = tokens_.find(event.message_id());
+  reports_.ReadEvent(shard, event, token == tokens_.end() ? Wish() : mails_[token->second].wish, terms.delay_after);
+  promises_.JudgeEvent(event);
   if (!event.report_of().empty()) return;
   const std::int64_t micros = event.time().seconds() * 1'000'000 + event.time().nanos() / 1000;
   for (const std::string& recipient : event.recipients()) {
@@ -236,8 +215,8 @@ void Books::ReadEvent(int shard, const v1::Event& event, absl::Duration lifetime
       case v1::Event::TYPE_CANCELLED: ++ends.cancelled; break;
       case v1::Event::TYPE_EXPIRED:
         ++ends.expired;
-        if (!wrong_clocks && !mails_[tokens_[event.message_id()]].hurried &&
-            absl::Microseconds(micros - ends.accept_micros) < lifetime - absl::Seconds(30)) {
+        if (!terms.wrong_clocks && !mails_[tokens_[event.message_id()]].hurried &&
+            absl::Microseconds(micros - ends.accept_micros) < terms.lifetime - absl::Seconds(30)) {
           Problem(absl::StrCat("expired too early: ", event.message_id(), " ", recipient));
         }
         break;
@@ -289,29 +268,39 @@ void Books::CheckMail(const std::string& token, const Mail& mail) {
 void Books::CheckTaken(const std::string& token, const Mail& mail, const std::string& recipient, const Ends& ends) {
   const std::string what = absl::StrCat(token, " ", recipient);
   const auto found = taken_.find({token, recipient});
-  const std::vector<Taken> none;
-  const std::vector<Taken>& taken = found == taken_.end() ? none : found->second;
+  const std::vector<Receipt> none;
+  const std::vector<Receipt>& taken = found == taken_.end() ? none : found->second;
   counts_.taken += taken.size();
   counts_.bounced += ends.bounced;
   counts_.expired += ends.expired;
   if (ends.accepted == 0 && !taken.empty()) Problem(absl::StrCat("ghost: delivered, and never queued: ", what));
   if (static_cast<int>(taken.size()) < ends.delivered) Problem(absl::StrCat("lost: told as delivered: ", what));
+  CheckFate(what, recipient, ends.bounced, ends.cancelled);
   const std::string domain = DomainOf(recipient);
-  if (ends.bounced > 0 && refused_.count(recipient) == 0 && dead_domains_.count(domain) == 0) {
+  CheckCopies(what, domain, taken, ends.delivered, ends.cancelled, IsTwin(mail, domain));
+}
+
+// Somebody refused what bounced, and an operator purged what was cancelled.
+void Books::CheckFate(const std::string& what, const std::string& recipient, int bounced, int cancelled) {
+  const std::string domain = DomainOf(recipient);
+  if (bounced > 0 && refused_.count(recipient) == 0 && dead_domains_.count(domain) == 0) {
     Problem(absl::StrCat("bounced, and nobody refused it: ", what));
   }
   const bool purged =
       std::any_of(purges_.begin(), purges_.end(), [&](const Purge& purge) { return purge.domain == domain; });
-  if (ends.cancelled > 0 && !purged) Problem(absl::StrCat("cancelled by nobody: ", what));
-  // Of what was taken, the last may be the one that was told; every other one needs an excuse.
-  const bool twin = IsTwin(mail, domain);
+  if (cancelled > 0 && !purged) Problem(absl::StrCat("cancelled by nobody: ", what));
+}
+
+// Of what was taken, the last may be the one that was told; every other one needs an excuse.
+void Books::CheckCopies(const std::string& what, const std::string& domain, const std::vector<Receipt>& taken,
+                        int ended, int cancelled, bool twin) {
   for (std::size_t i = 0; i < taken.size(); ++i) {
     const bool last = i + 1 == taken.size();
-    if (last && ends.delivered > 0) break;
-    if (last && ends.cancelled > 0 && PurgedUnderWay(taken[i], domain)) break;
+    if (last && ended > 0) break;
+    if (last && cancelled > 0 && PurgedUnderWay(taken[i], domain)) break;
     if (!last) ++counts_.duplicates;
     if (Explained(taken[i], last ? nullptr : &taken[i + 1])) continue;
-    if (twin && ends.delivered > 1) {
+    if (twin && ended > 1) {
       ++counts_.twins;
       continue;
     }
@@ -323,10 +312,10 @@ void Books::CheckTaken(const std::string& token, const Mail& mail, const std::st
 
 // Either the verdict of the first one did not arrive, or the second one was sent by a worker that had not heard yet
 // that its lease was lost.
-bool Books::Explained(const Taken& first, const Taken* second) const {
+bool Books::Explained(const Receipt& first, const Receipt* second) const {
   if (first.reply_lost) return true;
   const absl::Duration next = second == nullptr ? absl::InfiniteDuration() : second->time;
-  const auto broken = [this](const Taken& taken, absl::Duration from, absl::Duration to) {
+  const auto broken = [this](const Receipt& taken, absl::Duration from, absl::Duration to) {
     return std::any_of(faults_.begin(), faults_.end(), [&](const Fault& fault) {
       return (fault.worker == -1 || fault.worker == taken.worker) &&
              (fault.shard == -1 || fault.shard == taken.shard) && fault.to >= from && fault.from <= to;
@@ -338,7 +327,7 @@ bool Books::Explained(const Taken& first, const Taken* second) const {
 
 // A purge ends even what a worker is sending: as cancelled, whatever the host says before the worker hears of it. So it
 // took the mail while that purge ran, or its verdict, or the news of the purge, was on the way.
-bool Books::PurgedUnderWay(const Taken& taken, const std::string& domain) const {
+bool Books::PurgedUnderWay(const Receipt& taken, const std::string& domain) const {
   return std::any_of(purges_.begin(), purges_.end(), [&](const Purge& purge) {
     return purge.shard == taken.shard && purge.domain == domain && taken.time >= purge.from - kVerdictTime &&
            taken.time <= purge.to + kNewsTime;
@@ -363,6 +352,7 @@ bool Books::IsTwin(const Mail& mail, const std::string& domain) const {
 Books::Counts Books::counts() const {
   Counts counts = counts_;
   counts.faults = faults_.size();
+  counts.promises = promises_.counts();
   return counts;
 }
 

@@ -20,6 +20,8 @@
 #include "hikyaku/internal/v1/queue.pb.h"
 #include "hikyaku/storage/v1/records.pb.h"
 #include "hikyaku/v1/events.pb.h"
+#include "tests/sim/promises.h"
+#include "tests/sim/report_books.h"
 #include "tests/sim/sim_store.h"
 #include "tests/sim/world.h"
 
@@ -39,13 +41,13 @@ struct Fault {
 
 class Books {
  public:
-  explicit Books(World& world) : world_(world) {}
+  explicit Books(World& world);
 
   // ---- Clients. ----
   // `payload`: what must arrive, as the end of the message.
-  // `hurried`: it asked to end earlier than the queue would end it. `told`: its failures are reported to its sender.
+  // `hurried`: it asked to end earlier than the queue would end it. `wish`: what its sender is to be told of.
   void NoteMail(const std::string& token, std::vector<std::string> recipients, std::string payload, bool keyed,
-                bool hurried, bool told);
+                bool hurried, Wish wish);
   void NoteAnswer(const std::string& token, Answer answer);
 
   // ---- The edge of a shard. ----
@@ -56,7 +58,9 @@ class Books {
 
   // ---- Mail hosts. ----
   // A host took the mail for these recipients. `reply_lost`: and the client will not hear of it.
-  void NoteTaken(int worker, const std::string& data, const std::vector<std::string>& recipients, bool reply_lost);
+  void NoteTaken(const Channel& channel, const std::string& data, const std::vector<std::string>& recipients,
+                 bool reply_lost);
+  void NoteBrokenTls(int worker, int host) { promises_.NoteBrokenTls(worker, host); }
   // A host refused for good.
   void NoteRefused(const std::string& recipient) { refused_.insert(recipient); }
   // The DNS said of a domain what ends its mail.
@@ -69,8 +73,12 @@ class Books {
   void NoteFault(Fault fault) { faults_.push_back(fault); }
 
   // ---- At the end. ----
-  // `wrong_clocks`: the clock of a node was set, so that times of events prove nothing.
-  void Check(const std::vector<SimDisk*>& disks, absl::Duration lifetime, bool wrong_clocks);
+  struct Terms {
+    absl::Duration lifetime;
+    absl::Duration delay_after;  // As of queue::ReportPolicy.
+    bool wrong_clocks = false;   // The clock of a node was set, so that times of events prove nothing.
+  };
+  void Check(const std::vector<SimDisk*>& disks, const Terms& terms);
   void Problem(std::string what);
   const std::vector<std::string>& problems() const { return problems_; }
 
@@ -78,6 +86,7 @@ class Books {
     std::uint64_t mails = 0, accepted = 0, refused = 0, unknown = 0;
     std::uint64_t taken = 0, duplicates = 0, twins = 0, bounced = 0, expired = 0, faults = 0;
     std::uint64_t reports = 0;
+    Promises::Counts promises;
   };
   Counts counts() const;
 
@@ -87,15 +96,9 @@ class Books {
     std::string payload;
     bool keyed = false;
     bool hurried = false;
-    bool told = false;
+    Wish wish;
     Answer answer = Answer::kPending;
     std::set<std::string> ids;
-  };
-  struct Taken {
-    absl::Duration time;
-    int worker;
-    int shard;
-    bool reply_lost;
   };
   // What a shard was asked for one part of a message.
   struct Asked {
@@ -114,28 +117,27 @@ class Books {
     absl::Duration from;
     absl::Duration to;
   };
-  // A report to a sender, by its id.
-  struct Report {
-    std::string of;      // Id of the message that it is about; empty: nobody made it.
-    std::string teller;  // Id of the message whose end names it.
-    int accepted = 0, terminal = 0, delivered = 0, taken = 0;
-  };
   using Key = std::pair<std::string, std::string>;  // Message id, or token; and recipient, or domain.
 
-  void ReadEvents(int shard, const SimDisk& disk, absl::Duration lifetime, bool wrong_clocks);
-  void ReadEvent(int shard, const v1::Event& event, absl::Duration lifetime, bool wrong_clocks);
+  void ReadEvents(int shard, const SimDisk& disk, const Terms& terms);
+  void ReadEvent(int shard, const v1::Event& event, const Terms& terms);
   void CheckDisk(int shard, const SimDisk& disk);
-  void ReadReport(const v1::Event& event);
   void CheckReports();
   void CheckEnds(const std::string& token, const std::string& id, const std::string& recipient, Ends& sum);
   void CheckMail(const std::string& token, const Mail& mail);
   void CheckTaken(const std::string& token, const Mail& mail, const std::string& recipient, const Ends& ends);
+  void CheckFate(const std::string& what, const std::string& recipient, int bounced, int cancelled);
+  // `ended`: deliveries that the events tell of.
+  void CheckCopies(const std::string& what, const std::string& domain, const std::vector<Receipt>& taken, int ended,
+                   int cancelled, bool twin);
   // `second`: the next one; null: there is none.
-  bool Explained(const Taken& first, const Taken* second) const;
-  bool PurgedUnderWay(const Taken& taken, const std::string& domain) const;
+  bool Explained(const Receipt& first, const Receipt* second) const;
+  bool PurgedUnderWay(const Receipt& taken, const std::string& domain) const;
   bool IsTwin(const Mail& mail, const std::string& domain) const;
 
   World& world_;
+  Promises promises_;
+  ReportBooks reports_;
   int shards_ = 0;
   std::map<std::string, Mail> mails_;          // By token.
   std::map<std::string, std::string> tokens_;  // By message id.
@@ -144,9 +146,8 @@ class Books {
   std::map<std::string, std::set<std::uint64_t>> bodies_;
   std::map<Key, std::map<int, Asked>> asked_;  // By id and domain, then by shard.
   std::map<Key, std::map<int, int>> leases_;   // By token and domain: worker → the shard that leased it last.
-  std::map<Key, std::vector<Taken>> taken_;    // By token and recipient.
+  std::map<Key, std::vector<Receipt>> taken_;  // By token and recipient.
   std::map<std::pair<int, Key>, Ends> ends_;   // By shard, id and recipient.
-  std::map<std::string, Report> reports_;
   std::set<std::string> refused_, dead_domains_;
   std::vector<Purge> purges_;
   std::vector<Fault> faults_;

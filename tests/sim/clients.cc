@@ -8,6 +8,7 @@
 #include "absl/strings/str_replace.h"
 #include "hikyaku/v1/mail.pb.h"
 #include "lib/net/deadline.h"
+#include "tests/sim/secrets.h"
 
 namespace hikyaku::sim {
 namespace {
@@ -50,6 +51,7 @@ struct Clients::Letter {
   std::vector<std::string> recipients;
   std::string data;  // The whole message as the client has it.
   std::string sender;
+  std::string notify;  // What follows RCPT.
   bool smtp = false;
   v1::SendMailRequest request;
   int attempt = 0;
@@ -86,7 +88,8 @@ std::shared_ptr<Clients::Letter> Clients::Write() {
   std::string payload = absl::StrCat(".of ", letter->token, "\r\n");
   const std::size_t size = random.Chance(0.05) ? random.Below(200'000) : random.Below(2'000);
   while (payload.size() < size) absl::StrAppend(&payload, random.Chance(0.1) ? "." : "", random.Next(), "\r\n");
-  letter->data = absl::StrCat("From: s@client.test\r\nSubject: ", letter->token,
+  const char* const author = random.Chance(0.8) ? kSignedDomain : "other.test";
+  letter->data = absl::StrCat("From: s@", author, "\r\nSubject: ", letter->token,
                               "\r\nDate: Thu, 01 Jan 2026 00:00:00 +0000\r\nTo: undisclosed:;\r\n\r\n", payload);
   letter->smtp = random.Chance(0.4);
   v1::SendMailRequest& request = letter->request;
@@ -106,8 +109,39 @@ std::shared_ptr<Clients::Letter> Clients::Write() {
     hurried = true;
   }
   if (!letter->smtp && random.Chance(0.5)) request.set_idempotency_key(letter->token);
-  books_.NoteMail(letter->token, letter->recipients, payload, letter->keyed(), hurried, /*told=*/false);
+  const Wish wish = DrawWish(random, *letter);
+  books_.NoteMail(letter->token, letter->recipients, payload, letter->keyed(), hurried, wish);
   return letter;
+}
+
+// Who says nothing hears of failure and delay by SMTP, and of nothing by gRPC.
+Wish Clients::DrawWish(Random& random, Letter& letter) {
+  Wish wish;
+  const std::uint64_t dice = random.Below(4);
+  if (dice == 0) {
+    letter.notify = " NOTIFY=NEVER";
+    return wish;
+  }
+  wish.failure = wish.delay = true;
+  if (dice == 1) {
+    letter.request.mutable_dsn();
+    return wish;
+  }
+  if (dice == 2) {
+    if (!letter.smtp) wish = {};
+    return wish;
+  }
+  const std::uint64_t some = 1 + random.Below(7);
+  wish.success = (some & 1) != 0;
+  wish.failure = (some & 2) != 0;
+  wish.delay = (some & 4) != 0;
+  letter.notify = absl::StrCat(" NOTIFY=", wish.success ? "SUCCESS," : "", wish.failure ? "FAILURE," : "",
+                               wish.delay ? "DELAY," : "");
+  letter.notify.pop_back();
+  letter.request.mutable_dsn()->set_notify_success(wish.success);
+  letter.request.mutable_dsn()->set_notify_failure(wish.failure);
+  letter.request.mutable_dsn()->set_notify_delay(wish.delay);
+  return wish;
 }
 
 void Clients::Send(const std::shared_ptr<Letter>& letter) {
@@ -157,8 +191,7 @@ awaitable<void> Clients::SendBySmtp(Clients* clients, std::shared_ptr<Letter> le
   if (code == 220) code = co_await Say(*stream, buffer, "EHLO client.test\r\n");
   if (code == 250) code = co_await Say(*stream, buffer, absl::StrCat("MAIL FROM:<", letter->sender, ">\r\n"));
   for (std::size_t i = 0; i < letter->recipients.size() && code == 250; ++i) {
-    // A report to a sender would be mail that no client sent; the crash campaigns count those.
-    std::string rcpt = absl::StrCat("RCPT TO:<", letter->recipients[i], "> NOTIFY=NEVER\r\n");
+    std::string rcpt = absl::StrCat("RCPT TO:<", letter->recipients[i], ">", letter->notify, "\r\n");
     code = co_await Say(*stream, buffer, std::move(rcpt));
   }
   if (code == 250) code = co_await Say(*stream, buffer, "DATA\r\n");

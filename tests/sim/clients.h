@@ -33,6 +33,7 @@ class Clients {
   void Send(const std::shared_ptr<Letter>& letter);
   void OnAnswer(const std::shared_ptr<Letter>& letter, int attempt, absl::Status status);
   std::shared_ptr<Letter> Write();
+  static Wish DrawWish(Random& random, Letter& letter);
   FrontEnd& Any() { return *front_ends_[world_.random.Below(front_ends_.size())]; }
 
   static awaitable<void> SendBySmtp(Clients* clients, std::shared_ptr<Letter> letter,

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "tests/sim/secrets.h"
+
 namespace hikyaku::sim {
 namespace {
 
@@ -16,7 +18,9 @@ Faults::Faults(Cluster cluster) : cluster_(cluster), clock_set_(cluster.shards.s
   AddNetworkFaults();
   AddDiskFaults();
   AddHostFaults();
+  AddTlsFaults();
   AddOperatorFaults();
+  AddSigningFaults();
   // Most of the kinds are left out, some are there twice.
   std::vector<Kind> chosen;
   const std::size_t most = 1 + random().Below(8);
@@ -109,7 +113,7 @@ void Faults::AddNetworkFaults() {
 }
 
 void Faults::AddDiskFaults() {
-  const auto add = [this](const char* name, double SimDisk::* fault, double chance) {
+  const auto add = [this](const char* name, double SimDisk::*fault, double chance) {
     kinds_.push_back({name, [this, fault, chance] {
                         SimDisk& disk = AnyShard().disk;
                         disk.*fault = chance;
@@ -173,6 +177,41 @@ void Faults::StrikeHost() {
   For(Some(1, 30), [&faults] { faults = {}; });
 }
 
+// In some worlds, some hosts are never well before the end.
+void Faults::AddTlsFaults() {
+  for (int i = 0; i < 3; ++i) {
+    kinds_.push_back({"TLS", [this] {
+                        HostFaults& faults = cluster_.hosts.faults(static_cast<int>(random().Below(MailHosts::kHosts)));
+                        StrikeTls(faults);
+                        For(Some(1, 40), [&faults] { faults.tls = HostFaults::kGood; });
+                      }});
+  }
+  const bool ailing = random().Chance(0.3);
+  for (int i = 0; i < MailHosts::kHosts; ++i) {
+    if (ailing && random().Chance(0.4)) StrikeTls(cluster_.hosts.faults(i));
+  }
+}
+
+void Faults::StrikeTls(HostFaults& faults) {
+  faults.tls = static_cast<HostFaults::Tls>(1 + random().Below(HostFaults::kTlsCount - 1));
+}
+
+// A key that is named and is not there: mail waits for it. And a rotation, in which one key signs, the other, or both.
+void Faults::AddSigningFaults() {
+  const auto set = [this](std::vector<std::string> selectors) {
+    for (const auto& worker : cluster_.workers) worker->SetSelectors(selectors);
+  };
+  kinds_.push_back({"DKIM key away", [this, set] {
+                      set({random().Chance(0.5) ? "gone" : kSelector, "gone"});
+                      For(Some(1, 20), [set] { set({kSelector}); });
+                    }});
+  kinds_.push_back({"DKIM rotation", [this, set] {
+                      set(random().Chance(0.5) ? std::vector<std::string>{kSelector, kOtherSelector}
+                                               : std::vector<std::string>{kOtherSelector});
+                      For(Some(1, 20), [set] { set({kSelector}); });
+                    }});
+}
+
 void Faults::AddOperatorFaults() {
   const auto domain = [this] { return MailHosts::Domain(static_cast<int>(random().Below(MailHosts::kDomains))); };
   kinds_.push_back({"suspend", [this, domain] {
@@ -227,6 +266,7 @@ void Faults::Heal() {
   }
   for (const auto& worker : cluster_.workers) {
     worker->clock.offset = absl::ZeroDuration();
+    worker->SetSelectors({kSelector});
     worker->Start();
     heal(worker->links());
   }

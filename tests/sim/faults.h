@@ -57,8 +57,11 @@ class Faults {
   void AddNetworkFaults();
   void AddDiskFaults();
   void AddHostFaults();
+  void AddTlsFaults();
   void AddOperatorFaults();
+  void AddSigningFaults();
   void StrikeHost();
+  void StrikeTls(HostFaults& faults);
   void SetClock();
   void ResumeAll(int times);
 

@@ -7,23 +7,36 @@
 #include "lib/base/status_macros.h"
 #include "lib/net/memory_stream.h"
 #include "lib/net/sleep.h"
+#include "lib/tls/tls_stream.h"
+#include "tests/sim/secrets.h"
 
 namespace hikyaku::sim {
 namespace {
 
 constexpr absl::Duration kForEver = absl::Hours(1);
 
-std::string HostName(int number) { return absl::StrCat("mx", number, ".test"); }
-
 address::IpAddress HostAddress(int number) {
   return *address::IpAddress::FromBytes(std::string{11, 0, 0, static_cast<char>(number + 1)});
+}
+
+// With what a host in such a state begins a handshake.
+Certificate CertificateOf(HostFaults::Tls tls) {
+  switch (tls) {
+    case HostFaults::kSelfSigned: return Certificate::kSelfSigned;
+    case HostFaults::kWrongName: return Certificate::kWrongName;
+    case HostFaults::kExpired: return Certificate::kExpired;
+    default: return Certificate::kGood;
+  }
 }
 
 // One connection to a host.
 class Session {
  public:
-  Session(World& world, Books& books, HostFaults& faults, int worker, std::unique_ptr<net::Stream> stream)
-      : world_(world), books_(books), faults_(faults), worker_(worker), stream_(std::move(stream)) {}
+  Session(World& world, Books& books, HostFaults& faults, int host, int worker, std::unique_ptr<net::Stream> stream)
+      : world_(world), books_(books), faults_(faults), stream_(std::move(stream)) {
+    channel_.host = host;
+    channel_.worker = worker;
+  }
 
   awaitable<void> Run() {
     const char* const greeting = faults_.mode == HostFaults::kBusy     ? "421 4.3.2 busy"
@@ -36,13 +49,14 @@ class Session {
       if (!line.has_value()) break;
       open = co_await Step(*line);
     }
-    stream_->Close();
+    if (stream_ != nullptr) stream_->Close();
   }
 
  private:
   awaitable<bool> Step(const std::string& line) {
     const std::string verb = line.substr(0, 4);
-    if (verb == "EHLO") co_return co_await Answer("250-host.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SMTPUTF8");
+    if (verb == "EHLO") co_return co_await Hello();
+    if (verb == "STAR") co_return co_await StartTls();
     if (verb == "MAIL") co_return co_await Mail();
     if (verb == "RCPT") co_return co_await Rcpt(line);
     if (verb == "DATA") co_return co_await Data();
@@ -52,6 +66,58 @@ class Session {
     }
     if (verb == "RSET") Reset();
     co_return co_await Answer("250 2.0.0 OK");
+  }
+
+  awaitable<bool> Hello() {
+    Reset();
+    channel_.offered = !channel_.tls && faults_.tls != HostFaults::kNotOffered;
+    const char* const starttls = channel_.offered ? "250-STARTTLS\r\n" : "";
+    co_return co_await Answer(
+        absl::StrCat("250-host.test\r\n", starttls, "250-PIPELINING\r\n250-8BITMIME\r\n250 SMTPUTF8"));
+  }
+
+  awaitable<bool> StartTls() {
+    if (!channel_.offered) co_return co_await Answer("502 5.5.1 not offered");
+    if (faults_.tls == HostFaults::kDenied) {
+      channel_.offered = false;
+      co_return co_await Answer("454 4.7.0 TLS not available");
+    }
+    const bool ready = co_await Answer("220 2.0.0 go ahead");
+    if (!ready) co_return false;
+    if (!buffer_.empty()) books_.Problem("a client went on before the handshake");
+    const HostFaults::Tls mode = faults_.tls;
+    if (mode == HostFaults::kGarbage || mode == HostFaults::kMute) co_return co_await FailHandshake(mode);
+    co_return co_await Handshake(mode);
+  }
+
+  awaitable<bool> Handshake(HostFaults::Tls mode) {
+    const Certificate certificate = CertificateOf(mode);
+    tls::Handshake shaken =
+        co_await tls::HandshakeAsServer(HostContext(channel_.host, certificate), std::move(stream_), kForEver);
+    if (!shaken.status.ok()) {
+      world_.Trace("host ", channel_.host, ": a handshake failed");
+      books_.NoteBrokenTls(channel_.worker, channel_.host);
+      co_return false;
+    }
+    stream_ = std::move(shaken.stream);
+    Reset();
+    channel_.tls = true;
+    channel_.proved = certificate == Certificate::kGood;
+    world_.Trace("host ", channel_.host, " speaks TLS", channel_.proved ? "" : ", unproved");
+    co_return true;
+  }
+
+  // Until the client has had enough.
+  awaitable<bool> FailHandshake(HostFaults::Tls mode) {
+    if (mode == HostFaults::kGarbage) co_await stream_->WriteAll("421 4.3.0 what is a handshake?\r\n", kForEver);
+    char bytes[4096];
+    for (bool open = true; open;) {
+      const auto count = co_await stream_->ReadSome(bytes, sizeof bytes, kForEver);
+      open = count.ok();
+    }
+    world_.Trace("host ", channel_.host, ": no handshake");
+    books_.NoteBrokenTls(channel_.worker, channel_.host);
+    co_return false;
   }
 
   void Reset() {
@@ -103,7 +169,7 @@ class Session {
     const bool hang = !lost && world_.random.Chance(faults_.hangs);
     const bool reset = !lost && !hang && world_.random.Chance(faults_.resets);
     world_.Trace("host took ", TokenOf(text), " for ", recipients.size(), lost || hang || reset ? ", reply lost" : "");
-    books_.NoteTaken(worker_, Unstuffed(text), recipients, lost || hang || reset);
+    books_.NoteTaken(channel_, Unstuffed(text), recipients, lost || hang || reset);
     if (hang) co_await net::Sleep(kForEver);
     if (lost || hang || reset) co_return false;
     co_await Pause();
@@ -167,8 +233,8 @@ class Session {
   World& world_;
   Books& books_;
   HostFaults& faults_;
-  const int worker_;
-  const std::unique_ptr<net::Stream> stream_;
+  Channel channel_;
+  std::unique_ptr<net::Stream> stream_;  // Null after a handshake that failed.
   std::string buffer_;
   std::vector<std::string> recipients_;
   bool in_mail_ = false;
@@ -187,14 +253,16 @@ MailHosts::~MailHosts() {
 
 std::string MailHosts::Domain(int number) { return absl::StrCat("d", number, ".test"); }
 
+std::string MailHosts::HostName(int number) { return absl::StrCat("mx", number % kHosts, ".test"); }
+
 void MailHosts::HealAll() {
   for (Host& host : hosts_) host.faults = {};
   for (int i = 0; i < kDomains; ++i) SetDns(i, absl::StatusCode::kOk);
 }
 
 void MailHosts::Serve(int host, int worker, std::unique_ptr<net::Stream> stream) {
-  group_.Spawn(world_.executor(),
-               RunSession(std::make_unique<Session>(world_, books_, hosts_[host].faults, worker, std::move(stream))));
+  group_.Spawn(world_.executor(), RunSession(std::make_unique<Session>(world_, books_, hosts_[host].faults, host,
+                                                                       worker, std::move(stream))));
 }
 
 int MailHosts::HostAt(const net::Endpoint& endpoint) {
@@ -232,7 +300,7 @@ awaitable<absl::StatusOr<dns::MxAnswers>> SimResolver::ResolveMx(std::string dom
   const int number = domain[1] - '0';
   dns::MxAnswers answers;
   answers.expires = absl::InfiniteFuture();
-  answers.records = {{10, HostName(number % MailHosts::kHosts)}, {20, HostName((number + 1) % MailHosts::kHosts)}};
+  answers.records = {{10, MailHosts::HostName(number)}, {20, MailHosts::HostName(number + 1)}};
   co_return answers;
 }
 
@@ -241,7 +309,7 @@ awaitable<absl::StatusOr<dns::AddressAnswers>> SimResolver::ResolveAddresses(std
   dns::AddressAnswers answers;
   answers.expires = absl::InfiniteFuture();
   for (int i = 0; i < MailHosts::kHosts; ++i) {
-    if (host == HostName(i)) answers.records.push_back(HostAddress(i));
+    if (host == MailHosts::HostName(i)) answers.records.push_back(HostAddress(i));
   }
   if (answers.records.empty()) co_return absl::NotFoundError("NXDOMAIN");
   co_return answers;

@@ -29,6 +29,10 @@ struct HostFaults {
   double resets = 0;        // The connection ends instead of an answer.
   double loses_reply = 0;   // The mail is taken, and the connection ends without the 250.
   double slow = 0;          // The answer takes seconds.
+
+  // Of TLS: a good certificate, a bad one, not announced, 454 to STARTTLS, garbage for a handshake, none at all.
+  enum Tls { kGood, kSelfSigned, kWrongName, kExpired, kNotOffered, kDenied, kGarbage, kMute, kTlsCount };
+  Tls tls = kGood;
 };
 
 class MailHosts {
@@ -40,6 +44,7 @@ class MailHosts {
   static constexpr int kDomains = 10;
   static constexpr int kHosts = 8;
   static std::string Domain(int number);
+  static std::string HostName(int number);  // Modulo kHosts.
 
   HostFaults& faults(int host) { return hosts_[host].faults; }
 

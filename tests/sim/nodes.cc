@@ -5,6 +5,8 @@
 #include "absl/strings/str_cat.h"
 #include "lib/base/check.h"
 #include "lib/net/memory_stream.h"
+#include "lib/tls/context.h"
+#include "tests/sim/secrets.h"
 
 namespace hikyaku::sim {
 namespace {
@@ -15,6 +17,7 @@ smtp::ClientTimeouts Timeouts() {
   smtp::ClientTimeouts timeouts;
   timeouts.connect = absl::Seconds(10);
   timeouts.greeting = timeouts.hello = timeouts.mail = timeouts.rcpt = timeouts.data = timeouts.block = kStepLimit;
+  timeouts.tls = kStepLimit;
   timeouts.dot = absl::Seconds(30);
   return timeouts;
 }
@@ -43,6 +46,32 @@ submission::SmtpSettings SmtpSettings(const std::string& hostname) {
   return settings;
 }
 
+// Rows that say only how mail goes, for the domains that do not do with the configuration's policy.
+delivery::RouteTable Routes(Mutant::Kind mutant) {
+  std::vector<delivery::RouteRow> rows;
+  for (int i = 0; i < MailHosts::kDomains; ++i) {
+    const int like = mutant == Mutant::kPolicyOfNeighbour ? (i + 1) % MailHosts::kDomains : i;
+    delivery::TlsLevel level = PolicyOf(MailHosts::Domain(like));
+    if (level == delivery::TlsLevel::kOpportunistic) continue;
+    if (level == delivery::TlsLevel::kVerify && mutant == Mutant::kForgetVerify) level = delivery::TlsLevel::kRequire;
+    delivery::RouteRow row;
+    row.domain = MailHosts::Domain(i);
+    row.to = "smtp:";
+    row.tls = level;
+    rows.push_back(std::move(row));
+  }
+  return *delivery::RouteTable::Create(rows, 25);
+}
+
+delivery::TlsSettings TlsSettings(const Clock& clock, Mutant::Kind mutant) {
+  delivery::TlsSettings settings;
+  settings.context = std::make_shared<const tls::ClientContext>(Roots(), tls::MinVersion::kTls12, clock);
+  settings.level = delivery::TlsLevel::kOpportunistic;
+  settings.clear_text_after = mutant == Mutant::kHastyClearText ? absl::ZeroDuration() : kClearTextAfter;
+  settings.broken_memory = absl::Minutes(2);
+  return settings;
+}
+
 }  // namespace
 
 // ---- A worker. ----
@@ -57,7 +86,8 @@ WorkerNode::WorkerNode(World& world, Books& books, MailHosts& hosts, const Shard
       index_(index),
       mutant_(mutant),
       pool_(world.executor()),
-      resolver_(world, books, hosts) {}
+      resolver_(world, books, hosts),
+      selectors_({kSelector}) {}
 
 WorkerNode::~WorkerNode() { End(); }
 
@@ -73,10 +103,17 @@ void WorkerNode::Start() {
   options.attempt.own.name = "worker.test";
   options.attempt.timeouts = Timeouts();
   options.pool.messages_per_connection = 5;
-  delivery::Network network{delivery::RouteTable(25), net::EgressGuard(),
-                            std::make_shared<SimDialer>(world_, hosts_, index_)};
+  process_->keyring = std::make_unique<delivery::DkimKeyring>(SigningOptions(selectors_));
+  if (mutant_ != Mutant::kForgetSigning) options.attempt.keyring = process_->keyring.get();
+  delivery::Network network{Routes(mutant_), net::EgressGuard(), std::make_shared<SimDialer>(world_, hosts_, index_)};
+  network.tls = TlsSettings(clock, mutant_);
   process_->worker = std::make_unique<delivery::Worker>(std::move(options), Pointers(process_->links),
                                                         std::move(network), pool_, resolver_, clock);
+}
+
+void WorkerNode::SetSelectors(std::vector<std::string> selectors) {
+  selectors_ = std::move(selectors);
+  if (process_ != nullptr) process_->keyring->Update(SigningOptions(selectors_));
 }
 
 void WorkerNode::Crash(absl::Duration down) {

@@ -15,6 +15,7 @@
 
 #include "absl/status/statusor.h"
 #include "hikyaku/v1/mail.pb.h"
+#include "lib/delivery/dkim_keys.h"
 #include "lib/delivery/worker.h"
 #include "lib/net/io_pool.h"
 #include "lib/net/task_group.h"
@@ -40,6 +41,9 @@ class WorkerNode {
   void Start();
   void Crash(absl::Duration down);
 
+  // The selectors that its configuration names, from now on.
+  void SetSelectors(std::vector<std::string> selectors);
+
   // To the shards; empty while it is down.
   const Links& links() const { return process_ == nullptr ? none_ : process_->links; }
 
@@ -48,6 +52,7 @@ class WorkerNode {
  private:
   struct Process {
     Links links;
+    std::unique_ptr<delivery::DkimKeyring> keyring;
     std::unique_ptr<delivery::Worker> worker;
   };
 
@@ -61,6 +66,7 @@ class WorkerNode {
   const Mutant::Kind mutant_;
   net::IoPool pool_;
   SimResolver resolver_;
+  std::vector<std::string> selectors_;
   std::unique_ptr<Process> process_;
   std::vector<std::unique_ptr<Process>> dead_;
   const Links none_;

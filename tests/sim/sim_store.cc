@@ -4,6 +4,8 @@
 #include <atomic>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "hikyaku/storage/v1/records.pb.h"
 #include "lib/base/check.h"
 
 namespace hikyaku::sim {
@@ -186,6 +188,41 @@ class SimStore : public queue::Store {
     if (disk_.mutant == Mutant::kForgetDue) forget(Family::kDue);
     if (disk_.mutant == Mutant::kForgetDelivery) forget(Family::kDelivery);
     if (disk_.mutant == Mutant::kKeepDelivery) forget(Family::kDelivery, /*put=*/false);
+    if (disk_.mutant == Mutant::kDropReport || disk_.mutant == Mutant::kDoubleReport) MutateReport(changes);
+  }
+
+  // The first report of the batch, if there is one.
+  void MutateReport(SimDisk::Changes& changes) {
+    storage::v1::Delivery report;
+    const auto record = std::find_if(changes.begin(), changes.end(), [&](const SimDisk::Change& change) {
+      return change.family == Family::kDelivery && change.value.has_value() && report.ParseFromString(*change.value) &&
+             !report.envelope().report_of().empty() && report.attempts() == 0;
+    });
+    if (record == changes.end() || !world_.random.Chance(0.3)) return;
+    const std::string key = record->key;
+    if (disk_.mutant == Mutant::kDoubleReport) return DoubleReport(changes, key, report);
+    const auto of_it = [&](const SimDisk::Change& change) {
+      return (change.family == Family::kDelivery || change.family == Family::kDue) && absl::EndsWith(change.key, key);
+    };
+    changes.erase(std::remove_if(changes.begin(), changes.end(), of_it), changes.end());
+  }
+
+  static void DoubleReport(SimDisk::Changes& changes, const std::string& key, storage::v1::Delivery report) {
+    const std::string id = report.envelope().message_id();
+    std::string twin = id;
+    twin.back() ^= 1;
+    report.mutable_envelope()->set_message_id(twin);
+    SimDisk::Changes more;
+    for (SimDisk::Change change : changes) {
+      const bool record = change.family == Family::kDelivery && change.key == key;
+      const bool due = change.family == Family::kDue && absl::EndsWith(change.key, key);
+      const bool body = change.family == Family::kBody && absl::StartsWith(change.key, id);
+      if (!record && !due && !body) continue;
+      change.key.replace(change.key.find(id), id.size(), twin);
+      if (record) change.value = report.SerializeAsString();
+      more.push_back(std::move(change));
+    }
+    changes.insert(changes.end(), more.begin(), more.end());
   }
 
   void RememberForUndo() {
@@ -217,7 +254,13 @@ const char* MutantName(Mutant::Kind kind) {
                                            "lose-verdict",
                                            "misreport-written",
                                            "keep-delivery",
-                                           "drop-key-on-recovery"};
+                                           "drop-key-on-recovery",
+                                           "forget-verify",
+                                           "policy-of-neighbour",
+                                           "hasty-clear-text",
+                                           "forget-signing",
+                                           "drop-report",
+                                           "double-report"};
   return kNames[kind];
 }
 

@@ -33,6 +33,12 @@ struct Mutant {
     kMisreportWritten,   // Now and then a lost answer is told as "nothing was written".
     kKeepDelivery,       // Now and then the record of a delivery that ended is not deleted.
     kDropKeyOnRecovery,  // A restart loses a key.
+    kForgetVerify,       // A worker does not ask hosts to prove themselves.
+    kPolicyOfNeighbour,  // A worker gives each domain the TLS policy of another one.
+    kHastyClearText,     // A worker gives up TLS at its first failure.
+    kForgetSigning,      // A worker does not sign.
+    kDropReport,         // Now and then a report to a sender is not written.
+    kDoubleReport,       // Now and then it is written twice, under two ids.
     kCount,
   };
 };
@@ -64,8 +70,8 @@ struct SimDisk {
   double failing_writes = 0;  // Of all writes.
   double failing_reads = 0;
   double crashing_writes = 0;
-  double sick = 0;            // At each look at its health.
-  bool full = false;          // For measure_disk.
+  double sick = 0;    // At each look at its health.
+  bool full = false;  // For measure_disk.
 
   Mutant::Kind mutant = Mutant::kNone;
   std::function<void()> undo;  // kForgetSync: what a crash does to the last commit.

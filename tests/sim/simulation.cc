@@ -10,6 +10,7 @@
 #include "tests/sim/faults.h"
 #include "tests/sim/mail_hosts.h"
 #include "tests/sim/nodes.h"
+#include "tests/sim/secrets.h"
 #include "tests/sim/shard_node.h"
 #include "tests/sim/world.h"
 
@@ -37,6 +38,9 @@ queue::Options ShardOptions(Random& random, absl::Duration lifetime) {
   }
   if (random.Chance(0.4)) options.hot_bodies = random.Chance(0.5) ? 0 : 4 << 10;
   if (random.Chance(0.3)) options.leased_bodies = 64 << 10;
+  options.reports.hostname = kSignedDomain;
+  options.reports.from = absl::StrCat("MAILER-DAEMON@", kSignedDomain);
+  if (random.Chance(0.5)) options.reports.delay_after = random.Between(absl::Seconds(5), absl::Seconds(60));
   return options;
 }
 
@@ -89,7 +93,7 @@ Report Simulate(std::uint64_t seed, Mutant::Kind mutant, bool print) {
   front_ends.clear();
   std::vector<SimDisk*> disks;
   for (const auto& shard : shards) disks.push_back(&shard->disk);
-  books.Check(disks, lifetime, faults.wrong_clocks());
+  books.Check(disks, {lifetime, options.reports.delay_after, faults.wrong_clocks()});
   shards.clear();
   report.counts = books.counts();
   report.problems = books.problems();

@@ -47,6 +47,8 @@ class Random {
 
 class World {
  public:
+  static constexpr absl::Time kStart = absl::FromUnixSeconds(1'800'000'000);
+
   // `print`: the trace also goes to standard output.
   World(std::uint64_t seed, bool print);
   ~World();
@@ -81,8 +83,6 @@ class World {
   Random random;  // Of what the world decides. Numbers of the product come from another sequence.
 
  private:
-  static constexpr absl::Time kStart = absl::FromUnixSeconds(1'800'000'000);
-
   void TraceLine(const std::string& line);
   void Look();
 
