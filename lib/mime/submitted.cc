@@ -12,6 +12,7 @@
 #include "lib/base/utf8.h"
 #include "lib/mime/header.h"
 #include "lib/mime/text.h"
+#include "lib/mime/tls_required.h"
 
 namespace hikyaku::mime {
 namespace {
@@ -121,6 +122,7 @@ absl::StatusOr<Prepared> PrepareSubmitted(std::string message, const SubmitOptio
     absl::StrAppend(&prepared.head, "Message-ID: ", options.message_id, "\r\n");
   }
 
+  prepared.waives_tls = WaivesTls(header);
   const std::size_t header_size = RemoveFields(header, &message);  // From here on `header` is stale.
   prepared.body = std::move(message);
   const absl::string_view body = prepared.body;

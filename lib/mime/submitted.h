@@ -36,6 +36,7 @@ struct Prepared {
   std::vector<address::Address> from_addresses;  // Those of the From field, one or more.
   bool has_8bit = false;        // A byte over 127 somewhere: the next hop needs 8BITMIME or Downgrade8Bit.
   bool needs_smtputf8 = false;  // UTF-8 in the header: the next hop needs SMTPUTF8 (RFC 6531).
+  bool waives_tls = false;      // `TLS-Required: No` (tls_required.h).
 
   // The whole message in one string; one copy.
   std::string Assemble() &&;

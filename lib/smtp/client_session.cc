@@ -214,6 +214,7 @@ void ClientSession::ReadExtensions(absl::string_view text) {
     if (keyword == "AUTH" || absl::StartsWith(keyword, "AUTH="))
       absl::StrAppend(&e.auth, absl::ClippedSubstr(line, 5), " ");
     e.dsn |= keyword == "DSN";
+    e.requiretls |= keyword == "REQUIRETLS";
     if (keyword == "SIZE") {
       e.size_offered = true;
       if (!absl::SimpleAtoi(words.second, &e.size)) e.size = 0;
@@ -288,6 +289,7 @@ void ClientSession::AppendMail(std::string* out) const {
   if (extensions_.size_offered) absl::StrAppend(out, " SIZE=", body_.raw_size());
   if (mail_.needs_8bit && extensions_.eight_bit_mime) absl::StrAppend(out, " BODY=8BITMIME");
   if (mail_.needs_smtputf8 && extensions_.smtputf8) absl::StrAppend(out, " SMTPUTF8");
+  if (mail_.require_tls && extensions_.requiretls) absl::StrAppend(out, " REQUIRETLS");
   if (extensions_.dsn && !mail_.mail_dsn.empty()) absl::StrAppend(out, " ", mail_.mail_dsn);
   absl::StrAppend(out, "\r\n");
 }

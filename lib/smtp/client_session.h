@@ -5,7 +5,7 @@
 //
 // Source:     RFC 5321 (dialogue), RFC 2033 (LMTP), RFC 2920 (PIPELINING), RFC 3030 (CHUNKING), RFC 1870 (SIZE),
 //             RFC 6152 (8BITMIME), RFC 6531 (SMTPUTF8), RFC 3207 (STARTTLS), RFC 4954 (AUTH),
-//             RFC 3461 (DSN).
+//             RFC 3461 (DSN), RFC 8689 (REQUIRETLS).
 // Non-goals:  judging mail: it reports the replies and where the dialogue stood, lib/delivery/verdict judges. Time: the
 //             caller waits at most ClientTimeouts::For(step()) for each whole reply, and for each write.
 // Threading:  one owner, the coroutine of the connection.
@@ -53,6 +53,7 @@ struct Extensions {
   bool enhanced_codes = false;
   bool starttls = false;
   bool dsn = false;
+  bool requiretls = false;
   std::string auth;  // The mechanisms of AUTH, with spaces between them.
   bool size_offered = false;
   std::uint64_t size = 0;  // The largest message that the peer takes; 0: no limit named.
@@ -74,6 +75,7 @@ struct Outgoing {
   absl::string_view body;
   bool needs_8bit = false;      // MAIL says BODY=8BITMIME if the peer offers it; the caller judges when it does not.
   bool needs_smtputf8 = false;  // MAIL says SMTPUTF8 if the peer offers it.
+  bool require_tls = false;     // MAIL says REQUIRETLS if the peer offers it; the caller judges when it does not.
 
   // Said if the peer offers DSN, else left out: "RET=HDRS ENVID=…", and "NOTIFY=… ORCPT=…" for each of `recipients` (or
   // for none: empty). Printable ASCII, a blank between parameters.

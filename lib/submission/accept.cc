@@ -330,6 +330,8 @@ class ShardAcceptor::Operation : public std::enable_shared_from_this<Operation> 
     // A recipient that needs it says so by its address, and must not ask it of the hosts of others.
     envelope->set_smtputf8(mail_.message.smtputf8 || mail_.sender.NeedsSmtpUtf8());
     envelope->set_eight_bit(mail_.message.eight_bit);
+    envelope->set_require_tls(mail_.require_tls);
+    envelope->set_tls_optional(mail_.message.waives_tls && !mail_.require_tls);
     envelope->set_stream(mail_.stream);
     envelope->set_sender_reports(mail_.reports.sender);
     envelope->set_returned_content(static_cast<storage::v1::ReturnedContent>(mail_.reports.returned));

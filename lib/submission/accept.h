@@ -76,6 +76,7 @@ struct Mail {
   absl::Time not_before = absl::InfinitePast();    // InfinitePast: now.
   absl::Time deliver_by = absl::InfiniteFuture();  // InfiniteFuture: when the queue's lifetime ends.
   v1::Priority priority = v1::PRIORITY_NORMAL;
+  bool require_tls = false;  // Goes before what the message's header says of TLS (RFC 8689 §4.1).
   Assembled message;
 };
 

@@ -12,6 +12,7 @@
 #include "lib/mime/encoding.h"
 #include "lib/mime/submitted.h"
 #include "lib/mime/text.h"
+#include "lib/mime/tls_required.h"
 #include "lib/submission/failure.h"
 
 namespace hikyaku::submission {
@@ -49,6 +50,7 @@ absl::StatusOr<Assembled> Build(const Submission& submission, const MessageId& i
   Assembled assembled;
   assembled.message_id_header = WithoutBrackets(parts.message_id);
   assembled.smtputf8 = assembled.eight_bit = !mime::IsAscii(*message);
+  assembled.waives_tls = mime::WaivesTls(parts.headers);
   assembled.bytes = *std::move(message);
   assembled.bytes.insert(0, ReceivedByRpc(id, options.hostname));
   return assembled;
@@ -66,6 +68,7 @@ absl::StatusOr<Assembled> Prepare(std::string message, std::string received, con
   assembled.message_id_header = WithoutBrackets(prepared.message_id);
   assembled.eight_bit = prepared.has_8bit;
   assembled.smtputf8 = prepared.needs_smtputf8;
+  assembled.waives_tls = prepared.waives_tls;
   assembled.bytes = std::move(prepared).Assemble();
   return assembled;
 }

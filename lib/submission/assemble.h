@@ -29,6 +29,7 @@ struct Assembled {
   std::string message_id_header;  // Without brackets.
   bool eight_bit = false;         // 8BITMIME is needed.
   bool smtputf8 = false;          // The header needs SMTPUTF8 (the envelope is not considered).
+  bool waives_tls = false;        // `TLS-Required: No` (RFC 8689 §3).
 };
 
 // The message of an RPC, under `id`: its Date and an added Message-ID derive from it, so that a repeat under the same

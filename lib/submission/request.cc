@@ -51,6 +51,7 @@ class Reader {
     ReadTimes();
     if (!check_.ok()) return FieldFailure(absl::StatusCode::kInvalidArgument, check_.errors());
     RETURN_IF_ERROR(RefuseUnbuilt());
+    result_.require_tls = request_.require_tls();
     result_.dry_run = request_.dry_run();
     return std::move(result_);
   }
@@ -282,7 +283,6 @@ class Reader {
   absl::Status RefuseUnbuilt() const {
     std::vector<FieldError> fields;
     const auto refuse = [&fields](const char* path) { fields.push_back({path, "is not built yet"}); };
-    if (request_.require_tls()) refuse("require_tls");
     if (request_.has_list_unsubscribe()) refuse("list_unsubscribe");
     return fields.empty() ? absl::OkStatus() : FieldFailure(absl::StatusCode::kUnimplemented, fields);
   }

@@ -50,6 +50,7 @@ struct Submission {
   absl::Time not_before = absl::InfinitePast();    // InfinitePast: now.
   absl::Time deliver_by = absl::InfiniteFuture();  // InfiniteFuture: the queue's lifetime. With a key it may be past.
   v1::Priority priority = v1::PRIORITY_NORMAL;
+  bool require_tls = false;
   bool dry_run = false;
 
   // Of `dsn`; nothing: the sender gets events and no reports.

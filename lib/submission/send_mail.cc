@@ -52,6 +52,7 @@ Mail MakeMail(const Submission& submission, const MessageId& id, Assembled assem
   mail.not_before = submission.not_before;
   mail.deliver_by = submission.deliver_by;
   mail.priority = submission.priority;
+  mail.require_tls = submission.require_tls;
   mail.message = std::move(assembled);
   return mail;
 }

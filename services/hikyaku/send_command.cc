@@ -132,6 +132,7 @@ void AddMailFlags(CLI::App* app, MailFlags* mail) {
       ->allow_extra_args(false);
   app->add_option("--not-before", mail->not_before, "Deliver no sooner than this from now: 5m, 2h")
       ->check(IsDuration());
+  app->add_flag("--require-tls", mail->require_tls, "Only over TLS that proves the host, all the way (RFC 8689)");
   app->add_flag("--dry-run", mail->dry_run, "Check everything, send nothing");
 }
 

@@ -146,6 +146,7 @@ absl::StatusOr<v1::SendMailRequest> MakeRequest(const MailFlags& flags, absl::Ti
     if (what == "delay") request.mutable_dsn()->set_notify_delay(true);
   }
   request.set_priority(PriorityFrom(flags.priority));
+  request.set_require_tls(flags.require_tls);
   request.set_dry_run(flags.dry_run);
   if (!flags.not_before.empty()) {
     ASSIGN_OR_RETURN(const absl::Duration delay, ParseDuration(flags.not_before));

@@ -24,6 +24,7 @@ struct MailFlags {
   std::vector<std::string> notify;  // success, failure, delay: what is mailed back.
   std::string priority;             // "", high, normal or bulk.
   std::string not_before;           // A duration from now on, or "".
+  bool require_tls = false;
   bool dry_run = false;
 };
 

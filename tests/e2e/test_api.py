@@ -250,7 +250,6 @@ def test_g02_a_compression_bomb_costs_no_memory(post):
 # What is not built yet is refused by name.
 
 @pytest.mark.parametrize("fields,path", [
-    ({"require_tls": True}, "require_tls"),
     ({"list_unsubscribe": mail_pb2.ListUnsubscribe(mailto="u@ours.test")}, "list_unsubscribe"),
     ({"list_unsubscribe": mail_pb2.ListUnsubscribe()}, "list_unsubscribe")])
 def test_fields_that_are_not_built_yet(post, fields, path):
@@ -414,7 +413,8 @@ def test_stream_answers_each_by_its_tag(post):
         for i in range(count):
             bad = i % 10 == 3
             yield mail_pb2.SendMailStreamRequest(tag=i * 7, request=request(
-                subject=word, to=["bad" if bad else f"r{i}@ok.test"], require_tls=i % 10 == 4))
+                subject=word, to=["bad" if bad else f"r{i}@ok.test"],
+                list_unsubscribe=mail_pb2.ListUnsubscribe() if i % 10 == 4 else None))
 
     answers = {a.tag: a for a in post.api.mail.SendMailStream(requests(), timeout=120)}
     assert sorted(answers) == [i * 7 for i in range(count)]
@@ -425,7 +425,7 @@ def test_stream_answers_each_by_its_tag(post):
             assert [f.field for f in answer.error.fields] == ["content.to[0].address"]
         elif i % 10 == 4:
             assert answer.error.code == Code.UNIMPLEMENTED.value[0]
-            assert [f.field for f in answer.error.fields] == ["require_tls"]
+            assert [f.field for f in answer.error.fields] == ["list_unsubscribe"]
         else:
             assert answer.response.message_id and [r.accepted for r in answer.response.recipients] == [True]
     found = post.wait_mails(word, count * 8 // 10, 120)

@@ -30,6 +30,7 @@ TEST(MakeRequest, FillsTheContent) {
   flags.priority = "bulk";
   flags.not_before = "5m";
   flags.tags = {"t1"};
+  flags.require_tls = true;
   const absl::StatusOr<v1::SendMailRequest> request = MakeRequest(flags, kNow);
   ASSERT_TRUE(request.ok()) << request.status();
   const v1::Content& content = request->content();
@@ -45,6 +46,7 @@ TEST(MakeRequest, FillsTheContent) {
   EXPECT_EQ(request->priority(), v1::PRIORITY_BULK);
   EXPECT_EQ(request->not_before().seconds(), 1'700'000'300);
   EXPECT_EQ(request->tags(0), "t1");
+  EXPECT_TRUE(request->require_tls());
 }
 
 TEST(MakeRequest, LeavesBadAddressesToTheServer) {

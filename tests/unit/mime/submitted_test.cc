@@ -89,6 +89,29 @@ TEST(PrepareSubmittedRfc6409Section8, TellsWhatTheCallerNeeds) {
   EXPECT_FALSE(removed->has_8bit);
 }
 
+TEST(TlsRequiredRfc8689Section3, OneFieldThatSaysNo) {
+  const struct {
+    const char* name;
+    const char* fields;
+    bool waives;
+  } cases[] = {
+      {"No", "TLS-Required: No\r\n", true},
+      {"CaseAndBlanks", "tls-required:  nO \r\n", true},
+      {"Folded", "TLS-Required:\r\n No\r\n", true},
+      {"None", "", false},
+      {"Yes", "TLS-Required: Yes\r\n", false},
+      {"NoAndMore", "TLS-Required: No, really\r\n", false},
+      {"Empty", "TLS-Required:\r\n", false},
+      {"Twice", "TLS-Required: No\r\nTLS-Required: No\r\n", false},
+      {"OtherField", "X-TLS-Required: No\r\n", false},
+  };
+  for (const auto& c : cases) {
+    const auto prepared = PrepareSubmitted(absl::StrCat("From: a@x.test\r\n", c.fields, "\r\nTLS-Required: No\r\n"), Options());
+    ASSERT_TRUE(prepared.ok()) << c.name;
+    EXPECT_EQ(prepared->waives_tls, c.waives) << c.name;
+  }
+}
+
 TEST(PrepareSubmittedErrors, RefuseWithAReason) {
   const std::string ok = "From: a@x.test\r\n";
   struct Case {

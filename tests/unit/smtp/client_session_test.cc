@@ -309,6 +309,20 @@ TEST(ClientSession, SaysWhatTheSenderWantsToBeToldWhereDsnIsOffered) {
   }
 }
 
+TEST(ClientSession, AsksForTlsAllTheWayWhereThatIsOffered) {
+  for (const bool offered : {true, false}) {
+    for (const bool asked : {true, false}) {
+      ClientDialogue client;
+      client.Open(offered ? "250-mx\r\n250-RequireTLS\r\n250 SIZE\r\n" : "250-mx\r\n250 SIZE\r\n");
+      EXPECT_EQ(client.session().extensions().requiretls, offered);
+      Outgoing mail = Mail(1);
+      mail.require_tls = asked;
+      const std::string written = client.Run(client.session().Begin(mail));
+      EXPECT_EQ(absl::StrContains(written, " REQUIRETLS\r\n"), offered && asked) << written;
+    }
+  }
+}
+
 TEST(ClientSession, SendsNoParameterThatCouldEndItsLine) {
   for (const bool of_rcpt : {true, false}) {
     ClientDialogue client;

@@ -150,6 +150,19 @@ TEST_F(AcceptTest, UnicodeSenderOrHeaderNeedsSmtpUtf8) {
   EXPECT_TRUE(shard(0).written[1].envelope().smtputf8());
 }
 
+TEST_F(AcceptTest, RequireTlsGoesBeforeTheHeadersWord) {
+  Build(1);
+  for (const bool required : {false, true}) {
+    Mail mail = MailTo({"a.test"});
+    mail.require_tls = required;
+    mail.message.waives_tls = true;
+    ASSERT_TRUE(Accept(mail).ok());
+    const auto& envelope = shard(0).written.back().envelope();
+    EXPECT_EQ(envelope.require_tls(), required);
+    EXPECT_EQ(envelope.tls_optional(), !required);
+  }
+}
+
 TEST_F(AcceptTest, EachShardGetsItsDomains) {
   Build(2);
   const std::string a = DomainOf({0}), b = DomainOf({1}), c = DomainOf({1}, 1);

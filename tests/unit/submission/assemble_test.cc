@@ -168,6 +168,18 @@ TEST(AssembleContent, IsTheSameMailUnderTheSameId) {
   EXPECT_FALSE(one->eight_bit);
 }
 
+TEST(AssembleContent, TlsRequiredNoIsReadWhereverItComesFrom) {
+  const MessageId id = MessageId::Generate(kNow);
+  EXPECT_FALSE(Assemble(Content(), id, Options())->waives_tls);
+  Submission content = Content();
+  content.parts->headers = {{"X-A", "No"}, {"tls-required", " no"}};
+  EXPECT_TRUE(Assemble(content, id, Options())->waives_tls);
+  content.parts->headers.push_back({"TLS-Required", "No"});
+  EXPECT_FALSE(Assemble(content, id, Options())->waives_tls);
+  const std::string raw = "From: a@b.test\r\nTLS-Required: No\r\n\r\nx\r\n";
+  EXPECT_TRUE(Assemble(Raw(&raw), id, Options())->waives_tls);
+}
+
 TEST(AssembleContent, BuilderErrorsNameTheirField) {
   Submission submission = Content();
   submission.parts->text = absl::string_view("a\xff", 2);

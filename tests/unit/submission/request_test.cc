@@ -222,7 +222,6 @@ std::vector<RuleCase> Rules() {
       {"RawEmpty", "raw.data", [](R* r) { *r = GoodRaw(), r->mutable_raw()->clear_data(); }},
       {"RawNoRecipients", "raw.recipients", [](R* r) { *r = GoodRaw(), r->mutable_raw()->clear_recipients(); }},
       {"RawNoSender", "envelope_sender", [](R* r) { *r = GoodRaw(), r->clear_envelope_sender(); }},
-      {"RequireTls", "require_tls", [](R* r) { r->set_require_tls(true); }, kUnimplemented},
       {"DsnWithoutSender", "dsn", [](R* r) { r->mutable_dsn(), r->set_envelope_sender("<>"); }},
       {"EnvelopeIdTooLong", "dsn.envelope_id", [](R* r) { r->mutable_dsn()->set_envelope_id(std::string(101, 'x')); }},
       {"EnvelopeIdTooLongAsXtext", "dsn.envelope_id",
