@@ -44,6 +44,8 @@ struct Group {
   absl::flat_hash_map<std::string, storage::v1::IdempotencyRecord> idempotency;
   absl::flat_hash_set<std::string> ended;  // Delivery keys, of messages with several.
   std::size_t report_bytes = 0;            // Read and written for reports of mail that expired.
+  absl::flat_hash_map<std::string, storage::v1::TlsReportRow> tls_rows;
+  absl::flat_hash_map<std::string, int> new_tls_rows;  // Of them those that are not in the store, by domain.
 
   std::uint64_t NextSequence() {
     const std::uint64_t sequence = counters.next_sequence();

@@ -126,4 +126,35 @@ std::uint32_t Day(std::int64_t micros) {
   return static_cast<std::uint32_t>(Unsigned(micros) / (std::uint64_t{86'400} * 1'000'000));
 }
 
+std::string TlsReportDay(std::uint32_t day) {
+  std::string key(kTlsReports);
+  AppendBig(key, day, 4);
+  return key;
+}
+
+std::string TlsReportPrefix(std::uint32_t day, absl::string_view domain) {
+  std::string key = TlsReportDay(day);
+  Append(key, domain);
+  key.push_back('\0');
+  return key;
+}
+
+std::string TlsReportRow(std::uint32_t day, absl::string_view domain, absl::string_view hash) {
+  std::string key = TlsReportPrefix(day, domain);
+  Append(key, hash);
+  return key;
+}
+
+std::optional<TlsReportParts> ParseTlsReport(absl::string_view key) {
+  constexpr std::size_t kDay = 4;
+  constexpr std::size_t kTail = 1 + 16;
+  const std::size_t front = kTlsReports.size() + kDay;
+  if (key.substr(0, kTlsReports.size()) != kTlsReports || key.size() <= front + kTail) return std::nullopt;
+  const absl::string_view domain = key.substr(front, key.size() - front - kTail);
+  if (key[key.size() - kTail] != '\0' || domain.find('\0') != absl::string_view::npos) return std::nullopt;
+  std::uint32_t day = 0;
+  for (const char c : key.substr(kTlsReports.size(), kDay)) day = day << 8 | static_cast<unsigned char>(c);
+  return TlsReportParts{day, domain};
+}
+
 }  // namespace hikyaku::queue::keys

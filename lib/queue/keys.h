@@ -20,6 +20,9 @@ inline constexpr absl::string_view kSts = "sts/";
 // `meta`: this, then a body key: a body that may have no owner any more (reclaim.h).
 inline constexpr absl::string_view kLeftBody = "left-body/";
 
+// `meta`: this, then a day and a domain: what a report on TLS will tell (tls_tally.h).
+inline constexpr absl::string_view kTlsReports = "tlsrpt/";
+
 // The smallest key greater than every key that begins with `prefix`; empty: there is none.
 std::string PrefixEnd(absl::string_view prefix);
 
@@ -64,6 +67,16 @@ std::string Trace(absl::string_view id, std::uint64_t sequence);
 std::string HeaderPrefix(std::uint32_t day, absl::string_view hash);
 std::string Header(std::uint32_t day, absl::string_view hash, absl::string_view id);
 std::uint32_t Day(std::int64_t micros);
+
+// `meta`: "tlsrpt/", day (4), domain, NUL, hash (16).
+std::string TlsReportDay(std::uint32_t day);
+std::string TlsReportPrefix(std::uint32_t day, absl::string_view domain);
+std::string TlsReportRow(std::uint32_t day, absl::string_view domain, absl::string_view hash);
+struct TlsReportParts {
+  std::uint32_t day;
+  absl::string_view domain;
+};
+std::optional<TlsReportParts> ParseTlsReport(absl::string_view key);
 
 }  // namespace hikyaku::queue::keys
 

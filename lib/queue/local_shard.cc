@@ -20,6 +20,7 @@
 #include "lib/queue/retention.h"
 #include "lib/queue/rocks_store.h"
 #include "lib/queue/sts_policies.h"
+#include "lib/queue/tls_reporter.h"
 
 namespace hikyaku::queue {
 namespace {
@@ -122,7 +123,8 @@ absl::StatusOr<std::unique_ptr<LocalShard>> LocalShard::Open(Options options, Cl
 LocalShard::LocalShard(std::shared_ptr<Engine> engine)
     : engine_(std::move(engine)),
       retention_(std::make_unique<Retention>(*engine_)),
-      reclaimer_(std::make_unique<Reclaimer>(*engine_)) {
+      reclaimer_(std::make_unique<Reclaimer>(*engine_)),
+      tls_reporter_(std::make_unique<TlsReporter>(*engine_)) {
   oldest_.fill(kNever);
 }
 
@@ -242,6 +244,7 @@ void LocalShard::MaintainOnce() {
   if (tick % kTicksPerRound == 0) {
     retention_->Tick();
     reclaimer_->Tick();
+    tls_reporter_->Tick();
   }
   engine_->Dispatch();
 }

@@ -33,6 +33,7 @@ namespace hikyaku::queue {
 struct Engine;
 class Reclaimer;
 class Retention;
+class TlsReporter;
 
 class LocalShard : public Shard {
  public:
@@ -104,6 +105,7 @@ class LocalShard : public Shard {
   const std::shared_ptr<Engine> engine_;
   const std::unique_ptr<Retention> retention_;
   const std::unique_ptr<Reclaimer> reclaimer_;
+  const std::unique_ptr<TlsReporter> tls_reporter_;
   std::thread maintenance_;
   // Of the maintenance thread.
   std::uint32_t tick_ = 0;

@@ -33,6 +33,11 @@ std::array<metrics::Counter*, kCount> ByLabel(const std::string& name, const std
 constexpr std::array<const char*, kReportKinds> kReportKindNames = {"failed", "delayed", "delivered"};
 constexpr std::array<const char*, kReportDrops> kReportDropNames = {"null_sender", "untrusted", "undeliverable"};
 
+// In the order of TlsReportFate.
+constexpr std::array<const char*, kTlsReportFates> kTlsReportFateNames = {"queued", "no_address", "https_passed_over",
+                                                                          "not_made"};
+constexpr std::array<const char*, 2> kTlsSessionNames = {"success", "failure"};
+
 constexpr char kDeliveries[] = "hikyaku_queue_deliveries";
 constexpr char kDeliveriesHelp[] =
     "Deliveries (a message for one domain) by state. Ready and leased ones by priority; priority=\"all\" for the ones "
@@ -92,6 +97,14 @@ Metrics::Metrics(const std::string& shard)
                   "Recipients whose failure was reported to nobody: the mail had no sender (null_sender), it "
                   "came from an untrusted one, or it was a report itself (undeliverable).",
                   shard, "reason", kReportDropNames)),
+      tls_reports(ByLabel("hikyaku_tls_reports_total",
+                          "Reports on TLS (RFC 8460) that were due, one for each domain and day: queued; no_address: the "
+                          "domain named none that can be mailed to; https_passed_over: it named an https address (counted "
+                          "besides the others); not_made: reports.tls was taken away.",
+                          shard, "result", kTlsReportFateNames)),
+      tls_sessions(ByLabel("hikyaku_tls_report_sessions_total",
+                           "Sessions with hosts of domains that ask for reports on TLS, as the reports tell them.", shard,
+                           "result", kTlsSessionNames)),
       ready(ByPriority(kDeliveries, kDeliveriesHelp, {{"shard", shard}, {"state", "ready"}})),
       leased(ByPriority(kDeliveries, kDeliveriesHelp, {{"shard", shard}, {"state", "leased"}})),
       oldest_age(ByPriority("hikyaku_queue_oldest_age_seconds",

@@ -26,6 +26,15 @@ enum class ReportDrop {
 };
 inline constexpr int kReportDrops = 3;
 
+// Of a report on TLS that was due.
+enum class TlsReportFate {
+  kQueued,
+  kNoAddress,  // The domain named no address that can be mailed to.
+  kHttps,      // It named an https address besides, or alone, which is passed over.
+  kNotMade,    // reports.tls is no longer configured.
+};
+inline constexpr int kTlsReportFates = 4;
+
 struct Metrics {
   explicit Metrics(const std::string& shard);
 
@@ -51,6 +60,8 @@ struct Metrics {
   metrics::Gauge& domains;
   std::array<metrics::Counter*, kReportKinds> reports;
   std::array<metrics::Counter*, kReportDrops> reports_dropped;
+  std::array<metrics::Counter*, kTlsReportFates> tls_reports;
+  std::array<metrics::Counter*, 2> tls_sessions;  // Success, failure.
   std::array<metrics::Gauge*, kPriorityClasses> ready;
   std::array<metrics::Gauge*, kPriorityClasses> leased;
   std::array<metrics::Gauge*, kPriorityClasses> oldest_age;

@@ -19,12 +19,20 @@ namespace hikyaku::queue {
 // A message may wait so long for its first attempt (not_before).
 inline constexpr std::int64_t kLongestScheduleMicros = std::int64_t{30} * 24 * 3600 * 1'000'000;
 
+// Reports on TLS (lib/queue/tls_reporter.h); the configuration's section `reports.tls`.
+struct TlsReportPolicy {
+  std::string from;  // Empty: there are none.
+  std::string organization;
+  std::string contact;
+};
+
 // Reports to senders (lib/queue/reports.h); the configuration's section `reports`.
 struct ReportPolicy {
   std::string hostname = "localhost";
   std::string from = "MAILER-DAEMON@localhost";
   absl::Duration delay_after = absl::Hours(4);  // 0: delays are not told.
   std::uint64_t headers_only_over = 50 << 10;
+  TlsReportPolicy tls = {};
 };
 
 // The defaults are those of the configuration's `queue` section (proto/hikyaku/v1/config.proto).

@@ -39,7 +39,8 @@ dsn::Action ActionOf(ReportKind kind) {
   return dsn::Action::kFailed;
 }
 
-// As it goes to disk, but for its body.
+}  // namespace
+
 ReportMail MailOf(const storage::v1::Delivery& delivery) {
   const storage::v1::Envelope& envelope = delivery.envelope();
   ReportMail mail;
@@ -55,13 +56,37 @@ ReportMail MailOf(const storage::v1::Delivery& delivery) {
   entry.set_size(envelope.size());
   mail.entry = entry.SerializeAsString();
   v1::Event event = MakeEvent(v1::Event::TYPE_ACCEPTED, envelope, delivery.domain(), envelope.accept_micros());
-  event.add_recipients(delivery.recipients(0).address());
+  for (const storage::v1::Recipient& recipient : delivery.recipients()) event.add_recipients(recipient.address());
+  mail.recipients = delivery.recipients_size();
   mail.event = event.SerializeAsString();
   mail.body_key = keys::Body(envelope.message_id(), delivery.body_part());
   return mail;
 }
 
-}  // namespace
+void PutMails(Group& group, const std::vector<ReportMail>& mails) {
+  for (const ReportMail& mail : mails) {
+    group.batch.Put(Family::kDelivery, mail.key, mail.record);
+    group.batch.Put(Family::kDue, keys::Due(mail.due, mail.key), mail.entry);
+    if (!mail.body.empty()) group.batch.Put(Family::kBody, mail.body_key, mail.body);
+    PutEvent(group, keys::DeliveryId(mail.key), mail.event);
+    group.counters.set_accepted(group.counters.accepted() + mail.recipients);
+  }
+}
+
+void MailsCommitted(Engine& engine, const std::vector<ReportMail>& mails) {
+  if (mails.empty()) return;
+  {
+    absl::MutexLock lock(&engine.mu);
+    for (const ReportMail& mail : mails) {
+      ++engine.open;
+      engine.schedule.Opened(mail.domain);
+    }
+  }
+  for (const ReportMail& mail : mails) {
+    engine.metrics.accepted.Increment(mail.recipients);
+    engine.LowerNextDue(mail.due);  // The poll takes it from there.
+  }
+}
 
 Reporter::Reporter(Engine& engine, const storage::v1::Envelope& envelope, const std::string& domain, int moment,
                    std::int64_t now_micros)
@@ -187,15 +212,7 @@ ReportMail Reporter::Build(ReportKind kind, const std::string* body) {
   return mail;
 }
 
-void Reporter::Put(Group& group) const {
-  for (const ReportMail& mail : mails_) {
-    group.batch.Put(Family::kDelivery, mail.key, mail.record);
-    group.batch.Put(Family::kDue, keys::Due(mail.due, mail.key), mail.entry);
-    group.batch.Put(Family::kBody, mail.body_key, mail.body);
-    PutEvent(group, keys::DeliveryId(mail.key), mail.event);
-    group.counters.set_accepted(group.counters.accepted() + 1);
-  }
-}
+void Reporter::Put(Group& group) const { PutMails(group, mails_); }
 
 void Reporter::Committed() {
   Metrics& metrics = engine_->metrics;
@@ -210,19 +227,8 @@ void Reporter::Committed() {
                                        {"domain", domain_},
                                        {"why", undeliverable_}});
   }
-  if (mails_.empty()) return;
-  {
-    absl::MutexLock lock(&engine_->mu);
-    for (const ReportMail& mail : mails_) {
-      ++engine_->open;
-      engine_->schedule.Opened(mail.domain);
-    }
-  }
-  for (const ReportMail& mail : mails_) {
-    metrics.accepted.Increment();
-    metrics.reports[static_cast<int>(mail.kind)]->Increment();
-    engine_->LowerNextDue(mail.due);  // The poll takes it from there.
-  }
+  MailsCommitted(*engine_, mails_);
+  for (const ReportMail& mail : mails_) metrics.reports[static_cast<int>(mail.kind)]->Increment();
 }
 
 std::size_t Reporter::bytes() const {

@@ -35,9 +35,18 @@ struct ReportMail {
   std::string domain;
   std::string record, event, entry, body_key, body;
   std::int64_t due = 0;
+  int recipients = 0;
 
   std::size_t bytes() const { return record.size() + event.size() + body.size() + 512; }
 };
+
+// `delivery` as it goes to disk, but for its body.
+ReportMail MailOf(const storage::v1::Delivery& delivery);
+
+// Queues mails in a commit; and when that is on disk, on the committer's thread. A mail without a body shares that of
+// another one.
+void PutMails(Group& group, const std::vector<ReportMail>& mails);
+void MailsCommitted(Engine& engine, const std::vector<ReportMail>& mails);
 
 // What one verdict, or one expiry, of a delivery tells its sender.
 class Reporter {

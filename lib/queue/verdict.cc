@@ -9,6 +9,7 @@
 #include "lib/base/random.h"
 #include "lib/queue/engine.h"
 #include "lib/queue/keys.h"
+#include "lib/queue/tls_tally.h"
 
 namespace hikyaku::queue {
 namespace {
@@ -45,7 +46,7 @@ class VerdictOperation : public Operation {
   VerdictOperation(Engine& engine, ItemPtr item, internal::v1::Verdict verdict);
 
   bool must_happen() const override { return true; }
-  std::size_t bytes() const override { return 512 + reporter_.bytes(); }
+  std::size_t bytes() const override { return 512 + reporter_.bytes() + tls_tally_.bytes(); }
   void Apply(Group& group) override;
   void Finish(const absl::Status& status) override;
 
@@ -71,6 +72,7 @@ class VerdictOperation : public Operation {
   std::string entry_;
   Tally tally_;
   Reporter reporter_;
+  TlsTally tls_tally_;
   bool reached_ = false;  // Somebody spoke to us.
 };
 
@@ -78,7 +80,8 @@ VerdictOperation::VerdictOperation(Engine& engine, ItemPtr item, internal::v1::V
     : engine_(engine),
       item_(std::move(item)),
       now_(engine.NowMicros()),
-      reporter_(engine, item_->delivery->envelope(), item_->delivery->domain(), item_->delivery->attempts() + 1, now_) {
+      reporter_(engine, item_->delivery->envelope(), item_->delivery->domain(), item_->delivery->attempts() + 1, now_),
+      tls_tally_(item_->delivery->domain(), now_, verdict.tls_sessions()) {
   const storage::v1::Delivery& before = *item_->delivery;
   rest_.set_attempts(before.attempts() + 1);
   next_due_ = NextDue(verdict);
@@ -184,6 +187,7 @@ void VerdictOperation::Apply(Group& group) {
   counters.set_bounced(counters.bounced() + tally_.bounced);
   counters.set_expired(counters.expired() + tally_.expired);
   reporter_.Put(group);
+  tls_tally_.Put(group);
   if (!record_.empty()) {
     group.batch.Put(Family::kDelivery, item_->key, record_);
     group.batch.Put(Family::kDue, keys::Due(next_due_, item_->key), entry_);
@@ -197,6 +201,7 @@ void VerdictOperation::Finish(const absl::Status& status) {
   if (status.ok() && !record_.empty()) engine_.LowerNextDue(next_due_);
   if (status.ok()) CountMetrics();
   if (status.ok()) reporter_.Committed();
+  if (status.ok()) tls_tally_.Committed(engine_.metrics);
   absl::MutexLock lock(&engine_.mu);
   if (Over()) return;
   Stream* stream = item_->stream;
