@@ -155,6 +155,10 @@ void DefaultReports(const std::string& hostname, v1::Reports* reports) {
   Default(absl::Hours(4), reports, &M::has_delay_after, &M::mutable_delay_after);
   Default(50 * kKiB, reports, &M::has_headers_only_over, &M::mutable_headers_only_over);
   if (reports->from().empty() && !hostname.empty()) reports->set_from("MAILER-DAEMON@" + hostname);
+  if (!reports->has_tls()) return;
+  v1::TlsReports& tls = *reports->mutable_tls();
+  if (tls.organization().empty()) tls.set_organization(hostname);
+  if (tls.contact().empty()) tls.set_contact(tls.from());
 }
 
 }  // namespace

@@ -23,6 +23,7 @@ namespace {
 constexpr absl::Duration kMaxDuration = absl::Hours(366 * 24);
 constexpr std::uint64_t kMaxMessageSize = 1ULL << 30;  // A protobuf message ends at 2 GiB.
 constexpr std::uint64_t kMaxReturned = 1 << 20;        // What more of a mail would people read in its report?
+constexpr std::size_t kMaxReportText = 200;
 constexpr std::uint64_t kMinWriteBuffer = 64 << 10;    // RocksDB's own least.
 
 class Validator {
@@ -47,6 +48,7 @@ class Validator {
   absl::Status Tls() const;
   absl::Status Delivery() const;
   absl::Status Reports() const;
+  absl::Status TlsReports(const v1::TlsReports& reports) const;
 
   // `wrong` is empty, or the message.
   absl::Status Check(absl::string_view path, const std::string& wrong) const {
@@ -117,7 +119,6 @@ absl::Status Validator::OutgoingTls() const {
     if (!dane(config_.delivery().routes(i).tls().policy())) continue;
     return source_.Error(absl::StrCat("delivery.routes[", i, "].tls.policy"), "dane " + unbuilt);
   }
-  if (config_.reports().has_tls()) return source_.Error("reports.tls", unbuilt);
   return absl::OkStatus();
 }
 
@@ -355,7 +356,28 @@ absl::Status Validator::Reports() const {
     return source_.Error("reports.headers_only_over",
                          absl::StrCat("is ", FormatSize(reports.headers_only_over().bytes()), ": write at most 1MiB"));
   }
-  return Check("reports.from", CheckMailAddress(reports.from()));
+  RETURN_IF_ERROR(Check("reports.from", CheckMailAddress(reports.from())));
+  return reports.has_tls() ? TlsReports(reports.tls()) : absl::OkStatus();
+}
+
+absl::Status Validator::TlsReports(const v1::TlsReports& reports) const {
+  if (reports.from().empty()) {
+    return source_.Error("reports.tls.from", "is missing: write an address of a domain that dkim signs for");
+  }
+  RETURN_IF_ERROR(Check("reports.tls.from", CheckMailAddress(reports.from())));
+  if (absl::EndsWith(reports.from(), "]")) {
+    return source_.Error("reports.tls.from", "has no domain, which its signature needs: write one as in tls@example.jp");
+  }
+  const struct {
+    const char* path;
+    const std::string& text;
+  } rows[] = {{"reports.tls.organization", reports.organization()}, {"reports.tls.contact", reports.contact()}};
+  for (const auto& row : rows) {
+    if (row.text.size() > kMaxReportText) {
+      return source_.Error(row.path, absl::StrCat("is longer than ", kMaxReportText, " bytes"));
+    }
+  }
+  return absl::OkStatus();
 }
 
 std::string Validator::ShardNames() const {

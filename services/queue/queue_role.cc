@@ -22,6 +22,8 @@ ReportPolicy ReportsFrom(const v1::Config& config) {
   policy.from = config.reports().from();
   policy.delay_after = config::ToDuration(config.reports().delay_after());
   policy.headers_only_over = config.reports().headers_only_over().bytes();
+  const v1::TlsReports& tls = config.reports().tls();
+  policy.tls = {tls.from(), tls.organization(), tls.contact()};
   return policy;
 }
 

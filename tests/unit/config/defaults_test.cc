@@ -32,6 +32,10 @@ TEST(Defaults, AreThoseOfTheComments) {
   v1::Config named;
   named.set_hostname("mail.example.jp");
   EXPECT_EQ(Defaults(Role::kAll, named).reports().from(), "MAILER-DAEMON@mail.example.jp");
+  EXPECT_FALSE(Defaults(Role::kAll, named).reports().has_tls());
+  named.mutable_reports()->mutable_tls()->set_from("tls@example.jp");
+  EXPECT_EQ(Defaults(Role::kAll, named).reports().tls().organization(), "mail.example.jp");
+  EXPECT_EQ(Defaults(Role::kAll, named).reports().tls().contact(), "tls@example.jp");
 }
 
 TEST(Defaults, OpenTheListenersOfTheRole) {
