@@ -57,6 +57,12 @@ HostTlsEnv ForTls(const AttemptEnv& env, Budget& budget) {
   return {env.network->tls, env.resolver, env.clock, budget, {env.sts, env.shard, env.network->dialer}};
 }
 
+// Mail that waives TLS, as reports on it do, says nothing of a policy; a next hop of the operator's has none to report on.
+bool LogsTls(const Network& network, const NextHop& hop, TlsWish wish) {
+  return network.tls_reports && wish != TlsWish::kWaived && hop.kind == NextHop::Kind::kSmtp && hop.mx_lookup &&
+         !hop.routed;
+}
+
 }  // namespace
 
 Attempt::Attempt(AttemptEnv env, const queue::Lease& lease, LeaseGuard& guard)
@@ -68,6 +74,8 @@ Attempt::Attempt(AttemptEnv env, const queue::Lease& lease, LeaseGuard& guard)
       login_(hop_.rule ? hop_.rule->login.get() : nullptr),
       plan_(ForPlan(env_, budget_), lease.delivery.domain(), hop_),
       tls_(ForTls(env_, budget_), lease.delivery.domain(), hop_),
+      wish_(WishOf(lease.delivery.envelope(), hop_)),
+      tls_log_(LogsTls(*env_.network, hop_, wish_), lease.delivery.domain(), env_.resolver, env_.clock, budget_),
       recipients_(static_cast<std::size_t>(lease.delivery.recipients_size())),
       signing_(env_.options.keyring, *lease.body) {}
 
@@ -75,12 +83,17 @@ awaitable<Attempt::End> Attempt::Run() {
   if (!hop_.remote()) co_return co_await RunLocal();
   if (const absl::Status ready = signing_.Ready(); !ready.ok()) co_return Finish(JudgeUnsigned(ready.message()));
   if (const std::optional<Outcome> trouble = PrepareLogin()) co_return Finish(*trouble);
-  const absl::Status prepared = co_await tls_.Prepare();
-  if (!prepared.ok()) co_return Stopped(End::kGiveBack);
+  if (wish_ != TlsWish::kWaived) {
+    const absl::Status prepared = co_await tls_.Prepare();
+    if (!prepared.ok()) co_return Stopped(End::kGiveBack);
+  }
   while (sessions_ < kMaxSessions) {
     auto host = co_await plan_.Next();
     if (!host.ok()) co_return Stopped(End::kGiveBack);
-    if (!host->has_value()) break;
+    if (!host->has_value()) {
+      SettleRequireTls();
+      break;
+    }
     const Move move = co_await TryHost(**std::move(host));
     if (move == Move::kDone) break;
     if (move == Move::kStopping) co_return Stopped(End::kGiveBack);
@@ -100,15 +113,22 @@ awaitable<Attempt::End> Attempt::RunLocal() {
   co_return Finish(outcome);
 }
 
-// A kept connection to any address of the host is better than a new one to the first.
 awaitable<Attempt::Move> Attempt::TryHost(PlannedHost host) {
-  auto policy = co_await tls_.For(host);
-  if (!policy.ok()) co_return Move::kStopping;
-  policy_ = *std::move(policy);
+  const absl::Status chosen = co_await ChoosePolicy(host);
+  if (!chosen.ok()) co_return Move::kStopping;
   if (policy_.trouble) {
+    other_failed_ = true;
     NotePending(*policy_.trouble);
     co_return Move::kNext;
   }
+  lacks_requiretls_ = false;
+  const Move move = co_await TryAddresses(host);
+  (lacks_requiretls_ ? any_lacks_requiretls_ : other_failed_) = true;
+  co_return move;
+}
+
+// A kept connection to any address of the host is better than a new one to the first.
+awaitable<Attempt::Move> Attempt::TryAddresses(const PlannedHost& host) {
   std::vector<bool> tried(host.endpoints.size());
   for (std::size_t i = 0; i < host.endpoints.size(); ++i) {
     const Move move = co_await TryKept(host, i);
@@ -151,6 +171,8 @@ std::unique_ptr<Connection> Attempt::Kept(const ConnectionKey& key) {
 awaitable<Attempt::Move> Attempt::TryFresh(const PlannedHost& host, std::size_t index) {
   while (sessions_ < kMaxSessions && !budget_.exhausted()) {
     if (!guard_.alive()) co_return Move::kLost;
+    const absl::Status asked = co_await tls_log_.LookUp();
+    if (!asked.ok()) co_return Move::kStopping;
     std::unique_ptr<Connection> connection = co_await Dial(host, index);
     if (stopping_) co_return Move::kStopping;
     if (connection == nullptr) co_return Move::kNext;
@@ -163,6 +185,10 @@ awaitable<Attempt::Move> Attempt::TryFresh(const PlannedHost& host, std::size_t 
 // All that is pending, in transactions of bounded size, over one connection.
 awaitable<Attempt::Move> Attempt::Send(std::unique_ptr<Connection> connection) {
   remote_ = connection->remote();
+  if (LacksRequireTls(*connection)) {
+    env_.pool.Put(std::move(connection));
+    co_return Move::kNext;
+  }
   if (SettleUnfit(*connection)) {
     env_.pool.Put(std::move(connection));
     co_return Move::kDone;
@@ -194,7 +220,7 @@ awaitable<Attempt::Move> Attempt::SendChunk(Connection& connection, Chunk chunk)
   begun_ = true;
   sources_.Spend(connection.key().endpoint.address.is_v4());
   const bool reused = connection.messages > 0;
-  const smtp::Outgoing mail = MakeOutgoing(chunk, connection.session().extensions());
+  const smtp::Outgoing mail = MakeOutgoing(chunk, connection);
   const bool held = co_await connection.Transact(mail, guard_);
   if (!held) co_return Move::kLost;
   co_return Judge(connection, chunk, reused);
@@ -270,12 +296,13 @@ const std::string& Attempt::BodyFor(const smtp::Extensions& extensions) const {
   return downgraded_ && !extensions.eight_bit_mime ? *downgraded_ : *lease_.body;
 }
 
-smtp::Outgoing Attempt::MakeOutgoing(const Chunk& chunk, const smtp::Extensions& extensions) const {
+smtp::Outgoing Attempt::MakeOutgoing(const Chunk& chunk, Connection& connection) const {
   const storage::v1::Envelope& envelope = lease_.delivery.envelope();
   smtp::Outgoing mail;
   mail.sender = envelope.sender();
   mail.recipients.reserve(chunk.size());
   mail.needs_smtputf8 = envelope.smtputf8();
+  mail.require_tls = SaysRequireTls(connection);
   mail.mail_dsn = dsn::MailParameters(static_cast<dsn::Returned>(envelope.returned_content()), envelope.envelope_id());
   for (const std::size_t i : chunk) {
     const storage::v1::Recipient& recipient = lease_.delivery.recipients(static_cast<int>(i));
@@ -283,7 +310,7 @@ smtp::Outgoing Attempt::MakeOutgoing(const Chunk& chunk, const smtp::Extensions&
     mail.rcpt_dsn.push_back(dsn::RcptParameters(recipient.notify(), recipient.original_recipient()));
     mail.needs_smtputf8 = mail.needs_smtputf8 || NeedsSmtpUtf8(i);
   }
-  const std::string& body = BodyFor(extensions);
+  const std::string& body = BodyFor(connection.session().extensions());
   mail.head = signing_.HeadOf(body);
   mail.body = body;
   mail.needs_8bit = envelope.eight_bit() && &body == lease_.body.get();

@@ -25,6 +25,8 @@
 #include "lib/delivery/signing.h"
 #include "lib/delivery/source.h"
 #include "lib/delivery/tls_policy.h"
+#include "lib/delivery/tls_session_log.h"
+#include "lib/delivery/tls_wish.h"
 #include "lib/delivery/verdict.h"
 #include "lib/dns/resolver.h"
 #include "lib/mta_sts/policies.h"
@@ -53,6 +55,7 @@ struct Network {
   std::shared_ptr<net::Dialer> dialer;    // Opens the same ranges as `guard`.
   std::shared_ptr<Maildir> maildir = {};  // For routes to a Maildir; nothing where none may be.
   TlsSettings tls = {};
+  bool tls_reports = false;  // Sessions are counted for domains that ask for reports on TLS.
   std::shared_ptr<const Sources> sources = std::make_shared<const Sources>();
   std::shared_ptr<WarmUpLedger> ledger = std::make_shared<WarmUpLedger>();  // One for the life of the process.
 };
@@ -89,6 +92,9 @@ class Attempt {
   // After kJudged: outcomes()[i] is of delivery.recipients(i).
   const std::vector<outcome::Outcome>& outcomes() const { return final_; }
 
+  // Of the sessions that were opened, what reports on TLS are to tell.
+  std::vector<storage::v1::TlsSession> TakeTlsSessions() { return tls_log_.Take(); }
+
   // The attempt ended because its lease was gone. What it had judged before that is told all the same: the shard drops
   // it if the lease really is, and else nobody is sent a second copy.
   bool lease_lost() const { return lease_lost_; }
@@ -117,7 +123,12 @@ class Attempt {
   std::optional<outcome::Outcome> PrepareLogin();
   awaitable<bool> LoggedIn(Connection& connection);
   const Source* SourceFor(const net::Endpoint& endpoint);
+  awaitable<absl::Status> ChoosePolicy(const PlannedHost& host);
+  bool LacksRequireTls(Connection& connection);
+  bool SaysRequireTls(const Connection& connection) const;
+  void SettleRequireTls();
   awaitable<Move> TryHost(PlannedHost host);
+  awaitable<Move> TryAddresses(const PlannedHost& host);
   awaitable<Move> TryKept(const PlannedHost& host, std::size_t index);
   awaitable<Move> TryFresh(const PlannedHost& host, std::size_t index);
   std::unique_ptr<Connection> Kept(const ConnectionKey& key);
@@ -132,7 +143,7 @@ class Attempt {
   std::optional<outcome::Outcome> Unfit(Connection& connection);
   bool NeedsSmtpUtf8(std::size_t recipient) const;
   const std::string& BodyFor(const smtp::Extensions& extensions) const;
-  smtp::Outgoing MakeOutgoing(const Chunk& chunk, const smtp::Extensions& extensions) const;
+  smtp::Outgoing MakeOutgoing(const Chunk& chunk, Connection& connection) const;
   Move Judge(Connection& connection, const Chunk& chunk, bool reused);
   absl::Duration DialLimit(const PlannedHost& host, std::size_t index) const;
   std::optional<ConnectionKey> KeyOf(const PlannedHost& host, std::size_t index);
@@ -158,6 +169,12 @@ class Attempt {
   Plan plan_;
   HostTls tls_;
   HostPolicy policy_;  // Of the host that is tried now.
+  const TlsWish wish_;
+  bool certain_name_ = false;  // Of that host: HasCertainName.
+  bool lacks_requiretls_ = false;  // That host; and whether any did, or failed for another reason.
+  bool any_lacks_requiretls_ = false;
+  bool other_failed_ = false;
+  TlsSessionLog tls_log_;
   int sessions_ = 0;
   bool begun_ = false;
   bool stopping_ = false;  // A wait ended with kCancelled.

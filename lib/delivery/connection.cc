@@ -74,6 +74,7 @@ Connection::Connection(ConnectionKey key, std::unique_ptr<net::Stream> stream, s
                        const smtp::ClientTimeouts& timeouts, std::shared_ptr<const tls::ClientContext> tls)
     : key_(std::move(key)),
       remote_(RemoteText(key_.host, key_.endpoint)),
+      local_(stream->local()),
       tls_context_(std::move(tls)),
       stream_(std::move(stream)),
       timeouts_(timeouts),

@@ -96,6 +96,7 @@ class Connection {
 
   const ConnectionKey& key() const { return key_; }
   const std::string& remote() const { return remote_; }  // "mx1.example.net [192.0.2.1]:25"
+  const net::Endpoint& local() const { return local_; }
   smtp::ClientSession& session() { return session_; }
 
   // Nothing: clear text.
@@ -126,6 +127,7 @@ class Connection {
 
   const ConnectionKey key_;
   const std::string remote_;
+  const net::Endpoint local_;
   const std::shared_ptr<const tls::ClientContext> tls_context_;
   std::unique_ptr<net::Stream> stream_;   // Null after a handshake that failed.
   tls::TlsStream* tls_stream_ = nullptr;  // The same as stream_, where it is TLS.

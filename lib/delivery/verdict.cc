@@ -169,6 +169,23 @@ Outcome JudgeNotInSts(absl::string_view host, absl::string_view domain) {
                 absl::StrCat("the MTA-STS policy of ", domain, " does not list its MX host ", host));
 }
 
+Outcome JudgeUncertainName(absl::string_view host) {
+  return FromUs(Kind::kTransient, Scope::kHost, {4, 7, 10},
+                absl::StrCat("the mail requires TLS, but the name of mail host ", host,
+                             " is proven neither by DNSSEC nor by an MTA-STS policy"));
+}
+
+Outcome JudgeNoRequireTls(absl::string_view remote) {
+  return FromUs(Kind::kTransient, Scope::kHost, {4, 7, 30},
+                "the mail requires TLS all the way, which the host does not offer (REQUIRETLS)", remote);
+}
+
+Outcome JudgeRequireTlsNowhere(absl::string_view domain) {
+  return FromUs(Kind::kPermanent, Scope::kDomain, {5, 7, 30},
+                absl::StrCat("the mail requires TLS all the way, which no mail host of ", domain,
+                             " offers (REQUIRETLS)"));
+}
+
 Outcome JudgeLoginRefused(const smtp::Reply& reply, absl::string_view route, absl::string_view remote) {
   smtp::Reply said = reply;
   said.text = absl::StrCat("the login of ", route, " is refused: ", reply.text);

@@ -74,6 +74,14 @@ outcome::Outcome JudgeTls(const TlsFailure& failure, absl::string_view policy, a
 // The MTA-STS policy of `domain` does not list `host`: nobody connects to it. The next host is asked.
 outcome::Outcome JudgeNotInSts(absl::string_view host, absl::string_view domain);
 
+// The mail requires TLS that proves the host (RFC 8689 §4.2.1), and `host` has its name from unsigned DNS alone.
+outcome::Outcome JudgeUncertainName(absl::string_view host);
+
+// The mail requires that it is passed on over TLS alone, which the host does not promise (REQUIRETLS). The next one is
+// asked; where all of the domain's hosts were asked and none promises it, that is final (RFC 8689 §4.2.1).
+outcome::Outcome JudgeNoRequireTls(absl::string_view remote);
+outcome::Outcome JudgeRequireTlsNowhere(absl::string_view domain);
+
 // The host refuses our login (routes[].auth). Our configuration's fault or the host's, never the mail's.
 outcome::Outcome JudgeLoginRefused(const smtp::Reply& reply, absl::string_view route, absl::string_view remote);
 

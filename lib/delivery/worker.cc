@@ -74,7 +74,7 @@ class Worker::Impl {
   void OnHeld(std::shared_ptr<HeldLease> held);
   awaitable<void> RunAttempt(std::shared_ptr<HeldLease> held, Lane& lane);
   awaitable<void> GiveBack(std::shared_ptr<HeldLease> held);
-  void Finish(const Attempt& attempt, Attempt::End end, HeldLease& held, absl::Time start);
+  void Finish(Attempt& attempt, Attempt::End end, HeldLease& held, absl::Time start);
   Lane& ChooseLane(const std::string& domain);
   std::shared_ptr<const Network> network() const;
   std::uint32_t CreditsPerShard() const;
@@ -186,7 +186,7 @@ awaitable<void> Worker::Impl::RunAttempt(std::shared_ptr<HeldLease> held, Lane& 
   Finish(attempt, end, *held, start);
 }
 
-void Worker::Impl::Finish(const Attempt& attempt, Attempt::End end, HeldLease& held, absl::Time start) {
+void Worker::Impl::Finish(Attempt& attempt, Attempt::End end, HeldLease& held, absl::Time start) {
   const bool more = !stopping_.load();
   if (attempt.lease_lost() && more) CountLost();  // Else we gave it back ourselves.
   if (end == Attempt::End::kLost) {
@@ -200,6 +200,9 @@ void Worker::Impl::Finish(const Attempt& attempt, Attempt::End end, HeldLease& h
   const absl::Time now = clock_.Now();
   internal::v1::Verdict verdict;
   for (const outcome::Outcome& outcome : attempt.outcomes()) *verdict.add_outcomes() = ToProto(outcome, now);
+  for (storage::v1::TlsSession& session : attempt.TakeTlsSessions()) {
+    *verdict.add_tls_sessions() = std::move(session);
+  }
   held.session().Report(held, std::move(verdict), more);
   ReportAttempt(held.lease().delivery, attempt, start, now);
 }

@@ -171,9 +171,10 @@ dsn::BuiltReport Reporter::Compose(ReportKind kind, const std::string& message_i
   report.retry_until = absl::FromUnixMicros(envelope_->expire_micros());
   report.recipients = std::move(told_[static_cast<int>(kind)]);
   if (body != nullptr) report.original = *body;
-  // A delay returns no more than the header: the sender has the mail (RFC 3461 §4.3 leaves it open).
-  report.headers_only =
-      kind != ReportKind::kFailed || envelope_->returned_content() == storage::v1::RETURNED_CONTENT_HEADERS;
+  // A delay returns no more than the header: the sender has the mail (RFC 3461 §4.3 leaves it open). Nor does the report
+  // of a mail that requires TLS, which may have to go back without it (RFC 8689 §5).
+  report.headers_only = kind != ReportKind::kFailed || envelope_->require_tls() ||
+                        envelope_->returned_content() == storage::v1::RETURNED_CONTENT_HEADERS;
   report.full_up_to = policy.headers_only_over;
   report.smtputf8 = envelope_->smtputf8();
   report.boundary_token = RandomHex(kBoundaryBytes);
@@ -198,6 +199,7 @@ ReportMail Reporter::Build(ReportKind kind, const std::string* body) {
   envelope.set_eight_bit(built.eight_bit);
   envelope.set_smtputf8(built.smtputf8);
   envelope.set_report_of(envelope_->message_id());
+  envelope.set_require_tls(envelope_->require_tls());
   // The sender was parsed when the mail was accepted: behind its last "@" stands a domain in A-labels, or a literal.
   delivery.set_domain(envelope_->sender().substr(envelope_->sender().rfind('@') + 1));
   delivery.add_recipients()->set_address(envelope_->sender());

@@ -172,6 +172,7 @@ absl::StatusOr<Network> NetworkFrom(const v1::Config& config, Clock& clock, std:
                  std::move(dialer),
                  std::move(maildir),
                  std::move(tls),
+                 !config.reports().tls().from().empty(),
                  std::make_shared<const Sources>(std::move(sources)),
                  std::move(ledger)};
 }

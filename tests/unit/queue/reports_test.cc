@@ -84,6 +84,21 @@ TEST_F(Reports, AFailureIsMailedToTheSenderAndEndsThere) {
   EXPECT_EQ(check.bodies(), 0);
 }
 
+// RFC 8689 §5.
+TEST_F(Reports, OfMailThatRequiresTlsReturnItsHeaderAndAskForTheSame) {
+  Open();
+  Worker worker(*shard_, 1);
+  EnqueueRequest request = Told({"a@y.test"});
+  request.mutable_envelope()->set_require_tls(true);
+  request.mutable_envelope()->set_returned_content(storage::v1::RETURNED_CONTENT_FULL);
+  const std::string id = Accept(request);
+  worker.Report(worker.Next(), {Permanent()});
+  const std::string body = Take(worker, ReportOf(id));
+  EXPECT_TRUE(lease_.delivery.envelope().require_tls());
+  EXPECT_TRUE(absl::StrContains(body, "\r\nSubject: x\r\n"));
+  EXPECT_FALSE(absl::StrContains(body, "hello"));
+}
+
 // BATTERY D01, D02.
 TEST_F(Reports, ListThoseWhoFailedTogetherAndNobodyElse) {
   Open();

@@ -1,0 +1,41 @@
+// What the sender's word on TLS makes of an attempt (RFC 8689).
+#include "lib/delivery/attempt.h"
+
+namespace hikyaku::delivery {
+
+awaitable<absl::Status> Attempt::ChoosePolicy(const PlannedHost& host) {
+  if (wish_ == TlsWish::kWaived) {
+    policy_ = WaivedPolicy(env_.network->tls, hop_);
+    co_return absl::OkStatus();
+  }
+  auto policy = co_await tls_.For(host);
+  if (!policy.ok()) co_return policy.status();
+  policy_ = *std::move(policy);
+  if (wish_ == TlsWish::kRequired) RequireProof(host, hop_, &policy_);
+  certain_name_ = HasCertainName(host, hop_, policy_);
+  co_return absl::OkStatus();
+}
+
+// §2: only in a session that is all that a mail which requires TLS asks for.
+bool Attempt::SaysRequireTls(const Connection& connection) const {
+  if (wish_ == TlsWish::kRequired) return true;
+  return wish_ == TlsWish::kWhereOffered && certain_name_ && connection.tls() && connection.tls()->proof.verified;
+}
+
+// True: the mail must not go over this connection, and that is noted.
+bool Attempt::LacksRequireTls(Connection& connection) {
+  if (wish_ != TlsWish::kRequired) return false;
+  const bool proven = connection.tls() && connection.tls()->proof.verified;
+  if (proven && connection.session().extensions().requiretls) return false;
+  lacks_requiretls_ = true;
+  NotePending(JudgeNoRequireTls(connection.remote()));
+  return true;
+}
+
+// All hosts were asked. §4.2.1: where none of them failed for another reason, nothing is to be waited for.
+void Attempt::SettleRequireTls() {
+  if (!any_lacks_requiretls_ || other_failed_ || plan_.trouble() || budget_.exhausted()) return;
+  Settle(Pending(), JudgeRequireTlsNowhere(lease_.delivery.domain()));
+}
+
+}  // namespace hikyaku::delivery
