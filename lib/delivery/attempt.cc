@@ -117,6 +117,9 @@ awaitable<Attempt::Move> Attempt::TryHost(PlannedHost host) {
   const absl::Status chosen = co_await ChoosePolicy(host);
   if (!chosen.ok()) co_return Move::kStopping;
   if (policy_.trouble) {
+    const absl::Status asked = co_await tls_log_.LookUp();
+    if (!asked.ok()) co_return Move::kStopping;
+    tls_log_.NotePassedOver(host.name, policy_);
     other_failed_ = true;
     NotePending(*policy_.trouble);
     co_return Move::kNext;

@@ -127,6 +127,7 @@ class Attempt {
   bool LacksRequireTls(Connection& connection);
   bool SaysRequireTls(const Connection& connection) const;
   void SettleRequireTls();
+  void NoteTlsSession(Connection& connection, bool proxied);
   awaitable<Move> TryHost(PlannedHost host);
   awaitable<Move> TryAddresses(const PlannedHost& host);
   awaitable<Move> TryKept(const PlannedHost& host, std::size_t index);

@@ -123,7 +123,7 @@ awaitable<std::unique_ptr<Connection>> Attempt::Dial(const PlannedHost& host, st
                                                  source.helo.empty() ? env_.options.helo : source.helo,
                                                  env_.options.timeouts, env_.network->tls.context);
   co_await connection->Open();
-  tls_log_.Note(*connection, policy_, /*proxied=*/source.proxy != nullptr);
+  NoteTlsSession(*connection, /*proxied=*/source.proxy != nullptr);
   bool ready = NoteOpened(*connection);
   if (!ready && NoteBrokenTls(*connection, host)) co_return co_await Dial(host, index);
   if (ready && login_ != nullptr) ready = co_await LoggedIn(*connection);

@@ -40,6 +40,7 @@ struct HostPolicy {
   std::string level;  // "verify"; for people.
   std::string rule;   // "delivery.routes[2] (example.net)".
   ReportedPolicy report;
+  bool listed = false;  // An MTA-STS policy that is enforced names the host.
   // The host cannot be used now: nobody connects to it, the next one is asked, and the mail waits if none works.
   std::optional<outcome::Outcome> trouble;
 

@@ -37,7 +37,8 @@ void HostTls::ApplySts(const PlannedHost& host, HostPolicy* policy) const {
   const mta_sts::Policy& wanted = sts_->kept->policy;
   policy->report = {"sts", domain_, wanted.Lines()};
   if (wanted.mode != mta_sts::Mode::kEnforce) return;
-  if (!wanted.Lists(host.name)) policy->trouble = JudgeNotInSts(host.name, domain_);
+  policy->listed = wanted.Lists(host.name);
+  if (!policy->listed) policy->trouble = JudgeNotInSts(host.name, domain_);
   if (policy->demand.level >= TlsLevel::kVerify) return;
   policy->demand.level = TlsLevel::kVerify;
   policy->level = std::string(TlsLevelName(TlsLevel::kVerify));

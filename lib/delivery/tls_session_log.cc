@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -12,6 +13,8 @@
 
 namespace hikyaku::delivery {
 namespace {
+
+using storage::v1::TlsSession;
 
 constexpr std::size_t kMaxReason = 256;
 constexpr std::size_t kMaxHelo = 255;
@@ -24,6 +27,19 @@ const char* OfFlaw(tls::Flaw flaw) {
     case tls::Flaw::kExpired: return tls_report::kExpired;
     case tls::Flaw::kNotTrusted: return tls_report::kNotTrusted;
     default: return tls_report::kValidationFailure;
+  }
+}
+
+// Null: there is none.
+const char* StsResult(mta_sts::FetchResult trouble) {
+  using mta_sts::FetchResult;
+  switch (trouble) {
+    case FetchResult::kOk:
+    case FetchResult::kCancelled: return nullptr;
+    case FetchResult::kCertificate:
+    case FetchResult::kTls: return tls_report::kStsWebpkiInvalid;
+    case FetchResult::kInvalid: return tls_report::kStsInvalid;
+    default: return tls_report::kStsFetchError;
   }
 }
 
@@ -82,8 +98,8 @@ awaitable<absl::Status> TlsSessionLog::LookUp() {
   co_return absl::OkStatus();
 }
 
-storage::v1::TlsSession TlsSessionLog::Begin(const HostPolicy& policy) const {
-  storage::v1::TlsSession session;
+TlsSession TlsSessionLog::Begin(const HostPolicy& policy) const {
+  TlsSession session;
   for (const std::string& address : report_to_) session.add_report_to(address);
   session.set_policy_type(policy.report.type);
   session.set_policy_domain(policy.report.domain.empty() ? domain_ : policy.report.domain);
@@ -98,11 +114,11 @@ storage::v1::TlsSession TlsSessionLog::Begin(const HostPolicy& policy) const {
   return session;
 }
 
-void TlsSessionLog::Note(Connection& connection, const HostPolicy& policy, bool proxied) {
-  if (!wanted_ || !asked_) return;
+bool TlsSessionLog::Note(Connection& connection, const HostPolicy& policy, bool proxied) {
+  if (!wanted_ || !asked_) return false;
   const std::optional<Result> result = ResultOf(connection, policy);
-  if (!result) return;
-  storage::v1::TlsSession session = Begin(policy);
+  if (!result) return false;
+  TlsSession session = Begin(policy);
   if (!result->type.empty()) {
     session.set_result_type(result->type);
     session.set_receiving_host(connection.key().host);
@@ -111,6 +127,28 @@ void TlsSessionLog::Note(Connection& connection, const HostPolicy& policy, bool 
     if (!proxied) session.set_sending_ip(connection.local().address.ToString());
     SetCut(result->reason, kMaxReason, session.mutable_reason());
   }
+  sessions_.push_back(std::move(session));
+  return true;
+}
+
+void TlsSessionLog::NotePassedOver(const std::string& host, const HostPolicy& policy) {
+  if (!wanted_ || !asked_ || !policy.trouble || policy.report.type == tls_report::kNoPolicy) return;
+  TlsSession session = Begin(policy);
+  session.set_result_type(tls_report::kValidationFailure);
+  session.set_receiving_host(host);
+  SetCut(policy.trouble->text, kMaxReason, session.mutable_reason());
+  sessions_.push_back(std::move(session));
+}
+
+void TlsSessionLog::NoteStsTrouble(mta_sts::FetchResult trouble, const std::string& why) {
+  if (!wanted_ || !asked_) return;
+  const char* result = StsResult(trouble);
+  if (result == nullptr) return;
+  HostPolicy policy;
+  policy.report.type = tls_report::kSts;
+  TlsSession session = Begin(policy);
+  session.set_result_type(result);
+  SetCut(why, kMaxReason, session.mutable_reason());
   sessions_.push_back(std::move(session));
 }
 

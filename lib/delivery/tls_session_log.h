@@ -18,6 +18,7 @@
 #include "lib/delivery/host_tls.h"
 #include "lib/delivery/plan.h"
 #include "lib/dns/resolver.h"
+#include "lib/mta_sts/fetch.h"
 #include "lib/net/asio.h"
 
 namespace hikyaku::delivery {
@@ -35,7 +36,14 @@ class TlsSessionLog {
 
   // A session to a host under `policy` has been opened, or has failed at that. `proxied`: its local address is not what
   // the host saw.
-  void Note(Connection& connection, const HostPolicy& policy, bool proxied);
+  // False: it says nothing of TLS, or nobody asks.
+  bool Note(Connection& connection, const HostPolicy& policy, bool proxied);
+
+  // `host` is passed over by the word of a published policy.
+  void NotePassedOver(const std::string& host, const HostPolicy& policy);
+
+  // The session that was noted last goes without an MTA-STS policy, which the domain announces but cannot be had.
+  void NoteStsTrouble(mta_sts::FetchResult trouble, const std::string& why);
 
   std::vector<storage::v1::TlsSession> Take() { return std::move(sessions_); }
 

@@ -21,16 +21,14 @@ HostPolicy WaivedPolicy(const TlsSettings& settings, const NextHop& hop) {
   const TlsPolicy configured = ChooseTls(settings, hop);
   HostPolicy policy;
   policy.demand = configured.demand;
-  policy.level = std::string(TlsLevelName(configured.demand.level));
-  policy.rule = configured.demand.level == TlsLevel::kOpportunistic ? kWaivedRule : configured.rule;
+  if (policy.demand.level > TlsLevel::kVerify) policy.demand.level = TlsLevel::kOpportunistic;  // What DNS would say.
+  policy.level = std::string(TlsLevelName(policy.demand.level));
+  policy.rule = policy.demand.level == TlsLevel::kOpportunistic ? kWaivedRule : configured.rule;
   return policy;
 }
 
 bool HasCertainName(const PlannedHost& host, const NextHop& hop, const HostPolicy& policy) {
-  if (!hop.mx_lookup || host.name == hop.host) return true;
-  // DANE counts only where the MX records themselves are signed (RFC 7672 §2.2.1).
-  if (policy.report.type == "tlsa") return true;
-  return policy.report.type == "sts" && policy.demand.level >= TlsLevel::kVerify;
+  return !hop.mx_lookup || host.name == hop.host || policy.listed;
 }
 
 void RequireProof(const PlannedHost& host, const NextHop& hop, HostPolicy* policy) {

@@ -147,19 +147,15 @@ TEST_F(RequireTls, DoesNotTrustANameFromUnsignedDns) {
   EXPECT_EQ(mx->Count("MAIL FROM:<a@sender.test> REQUIRETLS"), 1);
 }
 
-TEST_F(RequireTls, NamesAreCertainByMtaStsAndByDane) {
+TEST_F(RequireTls, NamesAreCertainByMtaSts) {
   NextHop hop;
   hop.host = "d.test";
   PlannedHost host;
   host.name = "mx.test";
   HostPolicy policy;
   EXPECT_FALSE(HasCertainName(host, hop, policy));
-  policy.report.type = "sts";
-  policy.demand.level = TlsLevel::kOpportunistic;  // mode: testing.
-  EXPECT_FALSE(HasCertainName(host, hop, policy));
+  policy.listed = true;
   policy.demand.level = TlsLevel::kVerify;
-  EXPECT_TRUE(HasCertainName(host, hop, policy));
-  policy.report.type = "tlsa";
   EXPECT_TRUE(HasCertainName(host, hop, policy));
   RequireProof(host, hop, &policy);
   EXPECT_FALSE(policy.trouble);

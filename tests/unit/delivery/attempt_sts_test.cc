@@ -69,10 +69,12 @@ class AttemptStsTest : public testing::Test {
   }
 
   Outcome Deliver(const std::string& domain = "d.test") {
-    const queue::Lease lease = MakeLease(domain, {"b@" + domain});
+    queue::Lease lease = MakeLease(domain, {"b@" + domain});
+    lease.delivery.mutable_envelope()->set_require_tls(require_tls_);
     auto network = std::make_shared<const Network>(*network_);
     Attempt attempt({options_, network, resolver_, pool_, clock_, &policies_, &shard_}, lease, guard_);
     EXPECT_EQ(net::RunTask(context_, attempt.Run()), Attempt::End::kJudged);
+    sessions_ = attempt.TakeTlsSessions();
     return attempt.outcomes().at(0);
   }
 
@@ -83,6 +85,8 @@ class AttemptStsTest : public testing::Test {
     return outcome.tls ? outcome.tls->policy : "";
   }
 
+  bool require_tls_ = false;                        // Of the mail.
+  std::vector<storage::v1::TlsSession> sessions_;  // Of the last attempt, for reports.
   boost::asio::io_context context_;
   AttemptOptions options_;
   dns::FakeResolver resolver_;
@@ -99,6 +103,66 @@ class AttemptStsTest : public testing::Test {
 const tls::Identity& SelfSigned() {
   static const auto* const identity = new tls::Identity(tls::MakeIdentity("mx", {"mx.test"}, nullptr));
   return *identity;
+}
+
+// RFC 8689 §4.2.1: a policy makes the names of hosts certain only where it is enforced.
+TEST_F(AttemptStsTest, TestingMakesNoNameCertain) {
+  require_tls_ = true;
+  const auto mx = dialer_->Listen("11.0.0.1:25", {"STARTTLS", "REQUIRETLS"});
+  mx->SpeakTls(tls::Server(tls::GoodIdentity()));
+  Publish("testing");
+  EXPECT_EQ(Deliver().enhanced.ToString(), "4.7.10");
+  EXPECT_EQ(Deliver("other.test").enhanced.ToString(), "4.7.10");
+}
+
+TEST_F(AttemptStsTest, EnforceLetsRequireTlsThrough) {
+  require_tls_ = true;
+  const auto mx = dialer_->Listen("11.0.0.1:25", {"STARTTLS", "REQUIRETLS"});
+  mx->SpeakTls(tls::Server(tls::GoodIdentity()));
+  Publish("enforce");
+  EXPECT_EQ(What(), "verify by MTA-STS of d.test");
+  EXPECT_EQ(mx->Count("MAIL FROM:<a@sender.test> REQUIRETLS"), 1);
+}
+
+// RFC 8461 §5: what a policy finds is told, also where it blocks nothing.
+TEST_F(AttemptStsTest, ReportsTellWhatThePolicyFound) {
+  network_->tls_reports = true;
+  resolver_.SetTxt("_smtp._tls.d.test", {"v=TLSRPTv1; rua=mailto:tls@rua.test"});
+  Mx(SelfSigned());
+  Publish("testing");
+  EXPECT_EQ(Deliver().kind, Kind::kDelivered);
+  ASSERT_EQ(sessions_.size(), 1u);
+  EXPECT_EQ(sessions_[0].policy_type(), "sts");
+  EXPECT_EQ(sessions_[0].policy_domain(), "d.test");
+  EXPECT_EQ(sessions_[0].result_type(), "certificate-not-trusted");
+  EXPECT_EQ(sessions_[0].mx_patterns_size(), 1);
+  EXPECT_EQ(sessions_[0].mx_patterns(0), "mx.test");
+  ASSERT_GE(sessions_[0].policy_strings_size(), 3);
+  EXPECT_EQ(sessions_[0].policy_strings(1), "mode: testing");
+}
+
+TEST_F(AttemptStsTest, ReportsTellOfHostsThatThePolicyDoesNotList) {
+  network_->tls_reports = true;
+  resolver_.SetTxt("_smtp._tls.d.test", {"v=TLSRPTv1; rua=mailto:tls@rua.test"});
+  Publish("enforce", "else.test");
+  EXPECT_EQ(Deliver().kind, Kind::kTransient);
+  ASSERT_EQ(sessions_.size(), 1u);
+  EXPECT_EQ(sessions_[0].result_type(), "validation-failure");
+  EXPECT_EQ(sessions_[0].receiving_host(), "mx.test");
+  EXPECT_EQ(sessions_[0].reason(), "the MTA-STS policy of d.test does not list its MX host mx.test");
+}
+
+TEST_F(AttemptStsTest, ReportsTellOfAPolicyThatCannotBeHad) {
+  network_->tls_reports = true;
+  resolver_.SetTxt("_smtp._tls.d.test", {"v=TLSRPTv1; rua=mailto:tls@rua.test"});
+  resolver_.SetTxt("_mta-sts.d.test", {"v=STSv1; id=1;"});  // And no host mta-sts.d.test.
+  Mx();
+  EXPECT_EQ(Deliver().kind, Kind::kDelivered);
+  ASSERT_EQ(sessions_.size(), 2u);
+  EXPECT_EQ(sessions_[0].policy_type(), "no-policy-found");
+  EXPECT_EQ(sessions_[0].result_type(), "");
+  EXPECT_EQ(sessions_[1].policy_type(), "sts");
+  EXPECT_EQ(sessions_[1].result_type(), "sts-policy-fetch-error");
 }
 
 TEST_F(AttemptStsTest, EnforceDeliversToAHostThatProvesItself) {

@@ -1,4 +1,4 @@
-// What the sender's word on TLS makes of an attempt (RFC 8689).
+// What the sender's word on TLS makes of an attempt (RFC 8689), and what is noted of it for reports on TLS (RFC 8460).
 #include "lib/delivery/attempt.h"
 
 namespace hikyaku::delivery {
@@ -36,6 +36,12 @@ bool Attempt::LacksRequireTls(Connection& connection) {
 void Attempt::SettleRequireTls() {
   if (!any_lacks_requiretls_ || other_failed_ || plan_.trouble() || budget_.exhausted()) return;
   Settle(Pending(), JudgeRequireTlsNowhere(lease_.delivery.domain()));
+}
+
+// A policy that cannot be had lets the session pass, and is told of beside it (RFC 8460 §4.3.2.2).
+void Attempt::NoteTlsSession(Connection& connection, bool proxied) {
+  if (!tls_log_.Note(connection, policy_, proxied)) return;
+  if (const auto& sts = tls_.sts(); sts && sts->kept == nullptr) tls_log_.NoteStsTrouble(sts->trouble, sts->why);
 }
 
 }  // namespace hikyaku::delivery
