@@ -138,9 +138,8 @@ def test_explain_says_who_would_sign(post, keys):
     assert explained("a@other.test") == ["dkim     no signature  [no row of dkim.domains is for From in other.test]"]
 
 
-def test_a_report_to_a_sender_is_signed_too(stage, keys, dkim_config, tmp_path):
+def test_a_report_to_a_sender_is_signed_too(post, keys, tmp_path):
     """From is MAILER-DAEMON@mail.ours.test, whose nearest row is that of ours.test."""
-    post = Post(stage, dkim_config, zone=keys.zone)
     with post.client() as client:
         client.envelope("s@ok.test", "x@gone.invalid")
         assert client.message(mail(token(), sender="alice@ours.test"))[0] == 250
