@@ -71,7 +71,10 @@ class FakeWeb : public net::Dialer {
     site->asks.push_back(ask);
     const std::string answer = site->answer;
     const bool says_end = site->says_end;
-    if (site->before > absl::ZeroDuration()) co_await net::Sleep(site->before);
+    if (site->before > absl::ZeroDuration()) {
+      const absl::Status slept = co_await net::Sleep(site->before);
+      if (!slept.ok()) co_return;
+    }
     const absl::Status written = co_await shaken.stream->WriteAll(answer, absl::Hours(1));
     if (written.ok() && says_end) co_await shaken.stream->SayEnd(absl::Hours(1));
   }
