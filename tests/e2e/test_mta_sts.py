@@ -1,5 +1,6 @@
 """MTA-STS (RFC 8461): policies over real HTTPS, and what hosts see of the mail that they forbid: BATTERY T23."""
 
+import socket
 import subprocess
 import time
 
@@ -9,6 +10,7 @@ from support.certificates import Identity
 from support.node import BINARY, Cluster
 from support.policy_host import PATH, PolicyHost, policy
 from support.post import token
+from support.wait import wait_for
 from support.world import World
 
 WEB = "20.0.0.30"
@@ -195,6 +197,25 @@ def test_dns_that_fails_for_the_record_costs_little(world, publisher, answer):
     if answer == "TIMEOUT":
         assert world.dns.count(f"_mta-sts.{domain}") == asked, "the record rests"
     assert publisher.web.count(domain) == 0
+
+
+def test_silent_policy_host_delays_its_own_mail_alone(world, publisher, module_stage):
+    """It takes connections and says nothing; all mails of its domain wait for the one fetch, and then go."""
+    silent = socket.create_server(("20.0.0.36", 443))
+    module_stage.add(silent, silent.close)
+    domain = publisher.domain(world.dns, "selfsigned")
+    world.dns.zone[f"mta-sts.{domain}"] = {"A": ["20.0.0.36"]}
+    waiting = [send(world, domain) for _ in range(3)]
+    wait_for(lambda: world.dns.count(f"mta-sts.{domain}") > 0, what="the fetch to begin")
+    for _ in range(5):
+        delivered(world, publisher.domain(world.dns, "good"))
+    assert not any(world.api.events(message, "DELIVERED") for message in waiting)
+    for message in waiting:
+        assert world.delivered(message).attempts == 1
+    silent.setblocking(False)
+    silent.accept()[0].close()
+    with pytest.raises(BlockingIOError):
+        silent.accept()
 
 
 def test_domains_at_one_host_do_not_share_connections(world, publisher):
