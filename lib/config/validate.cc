@@ -24,7 +24,7 @@ constexpr absl::Duration kMaxDuration = absl::Hours(366 * 24);
 constexpr std::uint64_t kMaxMessageSize = 1ULL << 30;  // A protobuf message ends at 2 GiB.
 constexpr std::uint64_t kMaxReturned = 1 << 20;        // What more of a mail would people read in its report?
 constexpr std::size_t kMaxReportText = 200;
-constexpr std::uint64_t kMinWriteBuffer = 64 << 10;    // RocksDB's own least.
+constexpr std::uint64_t kMinWriteBuffer = 64 << 10;  // RocksDB's own least.
 
 class Validator {
  public:
@@ -366,7 +366,8 @@ absl::Status Validator::TlsReports(const v1::TlsReports& reports) const {
   }
   RETURN_IF_ERROR(Check("reports.tls.from", CheckMailAddress(reports.from())));
   if (absl::EndsWith(reports.from(), "]")) {
-    return source_.Error("reports.tls.from", "has no domain, which its signature needs: write one as in tls@example.jp");
+    return source_.Error("reports.tls.from",
+                         "has no domain, which its signature needs: write one as in tls@example.jp");
   }
   const struct {
     const char* path;

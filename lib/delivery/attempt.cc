@@ -57,7 +57,8 @@ HostTlsEnv ForTls(const AttemptEnv& env, Budget& budget) {
   return {env.network->tls, env.resolver, env.clock, budget, {env.sts, env.shard, env.network->dialer}};
 }
 
-// Mail that waives TLS, as reports on it do, says nothing of a policy; a next hop of the operator's has none to report on.
+// Mail that waives TLS, as reports on it do, says nothing of a policy; a next hop of the operator's has none to report
+// on.
 bool LogsTls(const Network& network, const NextHop& hop, TlsWish wish) {
   return network.tls_reports && wish != TlsWish::kWaived && hop.kind == NextHop::Kind::kSmtp && hop.mx_lookup &&
          !hop.routed;

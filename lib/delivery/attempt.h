@@ -171,7 +171,7 @@ class Attempt {
   HostTls tls_;
   HostPolicy policy_;  // Of the host that is tried now.
   const TlsWish wish_;
-  bool certain_name_ = false;  // Of that host: HasCertainName.
+  bool certain_name_ = false;      // Of that host: HasCertainName.
   bool lacks_requiretls_ = false;  // That host; and whether any did, or failed for another reason.
   bool any_lacks_requiretls_ = false;
   bool other_failed_ = false;

@@ -1,10 +1,11 @@
 // What the sender of a mail asks for its TLS, and what becomes of a host's policy by that.
 //
 // A mail that requires TLS goes only to a host that proves itself by its certificate or by DANE, under a name that is
-// certain: DNS without DNSSEC could name any host, so such a name needs an MTA-STS policy that is enforced, unless it is
-// the recipients' domain itself or the operator wrote it. That the host then offers REQUIRETLS is for the attempt to see.
-// A report about such a mail goes as any mail does, and asks for the same where it can (§5: it is not lost for it).
-// A mail that waives TLS is sent as if the domain had published nothing; what the operator asks for holds all the same.
+// certain: DNS without DNSSEC could name any host, so such a name needs an MTA-STS policy that is enforced, unless it
+// is the recipients' domain itself or the operator wrote it. That the host then offers REQUIRETLS is for the attempt to
+// see. A report about such a mail goes as any mail does, and asks for the same where it can (§5: it is not lost for
+// it). A mail that waives TLS is sent as if the domain had published nothing; what the operator asks for holds all the
+// same.
 //
 // Source:     RFC 8689 §2, §3, §4.2, §5.
 // Threading:  pure.

@@ -181,9 +181,9 @@ Outcome JudgeNoRequireTls(absl::string_view remote) {
 }
 
 Outcome JudgeRequireTlsNowhere(absl::string_view domain) {
-  return FromUs(Kind::kPermanent, Scope::kDomain, {5, 7, 30},
-                absl::StrCat("the mail requires TLS all the way, which no mail host of ", domain,
-                             " offers (REQUIRETLS)"));
+  return FromUs(
+      Kind::kPermanent, Scope::kDomain, {5, 7, 30},
+      absl::StrCat("the mail requires TLS all the way, which no mail host of ", domain, " offers (REQUIRETLS)"));
 }
 
 Outcome JudgeLoginRefused(const smtp::Reply& reply, absl::string_view route, absl::string_view remote) {

@@ -1,5 +1,5 @@
-// The header field `TLS-Required: No`: the sender would rather have this mail arrive in clear text than not at all, and asks
-// that what the recipient's domain says of TLS (MTA-STS, DANE) be ignored.
+// The header field `TLS-Required: No`: the sender would rather have this mail arrive in clear text than not at all, and
+// asks that what the recipient's domain says of TLS (MTA-STS, DANE) be ignored.
 //
 // Source:     RFC 8689 §3.
 // Threading:  pure.

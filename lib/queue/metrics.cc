@@ -97,14 +97,15 @@ Metrics::Metrics(const std::string& shard)
                   "Recipients whose failure was reported to nobody: the mail had no sender (null_sender), it "
                   "came from an untrusted one, or it was a report itself (undeliverable).",
                   shard, "reason", kReportDropNames)),
-      tls_reports(ByLabel("hikyaku_tls_reports_total",
-                          "Reports on TLS (RFC 8460) that were due, one for each domain and day: queued; no_address: the "
-                          "domain named none that can be mailed to; https_passed_over: it named an https address (counted "
-                          "besides the others); not_made: reports.tls was taken away.",
-                          shard, "result", kTlsReportFateNames)),
+      tls_reports(
+          ByLabel("hikyaku_tls_reports_total",
+                  "Reports on TLS (RFC 8460) that were due, one for each domain and day: queued; no_address: the "
+                  "domain named none that can be mailed to; https_passed_over: it named an https address (counted "
+                  "besides the others); not_made: reports.tls was taken away.",
+                  shard, "result", kTlsReportFateNames)),
       tls_sessions(ByLabel("hikyaku_tls_report_sessions_total",
-                           "Sessions with hosts of domains that ask for reports on TLS, as the reports tell them.", shard,
-                           "result", kTlsSessionNames)),
+                           "Sessions with hosts of domains that ask for reports on TLS, as the reports tell them.",
+                           shard, "result", kTlsSessionNames)),
       ready(ByPriority(kDeliveries, kDeliveriesHelp, {{"shard", shard}, {"state", "ready"}})),
       leased(ByPriority(kDeliveries, kDeliveriesHelp, {{"shard", shard}, {"state", "leased"}})),
       oldest_age(ByPriority("hikyaku_queue_oldest_age_seconds",

@@ -171,8 +171,8 @@ dsn::BuiltReport Reporter::Compose(ReportKind kind, const std::string& message_i
   report.retry_until = absl::FromUnixMicros(envelope_->expire_micros());
   report.recipients = std::move(told_[static_cast<int>(kind)]);
   if (body != nullptr) report.original = *body;
-  // A delay returns no more than the header: the sender has the mail (RFC 3461 §4.3 leaves it open). Nor does the report
-  // of a mail that requires TLS, which may have to go back without it (RFC 8689 §5).
+  // A delay returns no more than the header: the sender has the mail (RFC 3461 §4.3 leaves it open). Nor does the
+  // report of a mail that requires TLS, which may have to go back without it (RFC 8689 §5).
   report.headers_only = kind != ReportKind::kFailed || envelope_->require_tls() ||
                         envelope_->returned_content() == storage::v1::RETURNED_CONTENT_HEADERS;
   report.full_up_to = policy.headers_only_over;

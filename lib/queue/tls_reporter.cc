@@ -32,7 +32,7 @@ constexpr absl::Duration kFirst = absl::Minutes(5);
 constexpr absl::Duration kLast = absl::Hours(4);
 
 constexpr std::int64_t kLookPeriod = 60'000'000;
-constexpr std::size_t kReportsStep = 20;       // In one commit.
+constexpr std::size_t kReportsStep = 20;        // In one commit.
 constexpr std::size_t kMaxReportAddresses = 8;  // A record that changed within the day adds its new ones.
 constexpr std::size_t kBoundaryBytes = 16;
 constexpr std::size_t kUniqueBytes = 8;

@@ -57,8 +57,8 @@ class VerdictOperation : public Operation {
                 const std::string& report);
   void MakeReports();
   void CountMetrics() const;
-  // A purge was on disk before this verdict. Read with the mutex, or on the committer's thread, which alone changes what
-  // is being reported.
+  // A purge was on disk before this verdict. Read with the mutex, or on the committer's thread, which alone changes
+  // what is being reported.
   bool Over() const { return item_->state == ItemState::kGone; }
 
   Engine& engine_;

@@ -22,8 +22,8 @@ inline constexpr std::size_t kMaxAddresses = 8;  // URIs of one record; the firs
 // "_smtp._tls.example.net".
 std::string RecordName(absl::string_view domain);
 
-// The URIs of `rua`, as they were written: "mailto:…", "https://…". `texts`: every TXT record of the name, each with its
-// strings joined. Nothing: the domain asks for none, or breaks the form; more than one record counts as none.
+// The URIs of `rua`, as they were written: "mailto:…", "https://…". `texts`: every TXT record of the name, each with
+// its strings joined. Nothing: the domain asks for none, or breaks the form; more than one record counts as none.
 std::optional<std::vector<std::string>> ParseRecord(const std::vector<std::string>& texts);
 
 // The address of a "mailto:" URI; its header fields ("?subject=") are passed over. Nothing: another scheme, or no one

@@ -78,9 +78,7 @@ void Set(Struct* object, const char* name, std::uint64_t number) {
   (*object->mutable_fields())[name].set_number_value(static_cast<double>(number));
 }
 
-Struct* Object(Struct* parent, const char* name) {
-  return (*parent->mutable_fields())[name].mutable_struct_value();
-}
+Struct* Object(Struct* parent, const char* name) { return (*parent->mutable_fields())[name].mutable_struct_value(); }
 
 ListValue* List(Struct* parent, const char* name) { return (*parent->mutable_fields())[name].mutable_list_value(); }
 

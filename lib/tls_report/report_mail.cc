@@ -30,9 +30,9 @@ void AppendHeader(const ReportMail& mail, const std::string& boundary, std::stri
   }
   to.End();
   mime::FieldWriter subject("Subject", out);
-  for (const absl::string_view word : {absl::string_view("Report"), absl::string_view("Domain:"),
-                                       absl::string_view(mail.frame.domain), absl::string_view("Submitter:"),
-                                       submitter, absl::string_view("Report-ID:")}) {
+  for (const absl::string_view word :
+       {absl::string_view("Report"), absl::string_view("Domain:"), absl::string_view(mail.frame.domain),
+        absl::string_view("Submitter:"), submitter, absl::string_view("Report-ID:")}) {
     subject.Word(word);
   }
   subject.Word(absl::StrCat("<", mail.frame.report_id, ">"));

@@ -158,7 +158,8 @@ absl::StatusOr<Network> NetworkFrom(const v1::Config& config, Clock& clock, std:
   auto direct = std::make_shared<net::TcpDialer>(guard, OwnEndpoints(config));
   auto dialer = std::make_shared<net::ProxyDialer>(guard, std::move(direct));
   std::shared_ptr<Maildir> maildir;
-  if (const std::string& root = config.delivery().maildir_root(); !root.empty()) maildir = std::make_shared<Maildir>(root);
+  if (const std::string& root = config.delivery().maildir_root(); !root.empty())
+    maildir = std::make_shared<Maildir>(root);
   ASSIGN_OR_RETURN(Sources sources, SourcesFrom(config.delivery()));
   for (const RouteRow& row : rows) {
     if (sources.Find(row.sources) == nullptr) {

@@ -85,7 +85,7 @@ class AttemptStsTest : public testing::Test {
     return outcome.tls ? outcome.tls->policy : "";
   }
 
-  bool require_tls_ = false;                        // Of the mail.
+  bool require_tls_ = false;                       // Of the mail.
   std::vector<storage::v1::TlsSession> sessions_;  // Of the last attempt, for reports.
   boost::asio::io_context context_;
   AttemptOptions options_;

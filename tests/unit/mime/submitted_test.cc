@@ -106,7 +106,8 @@ TEST(TlsRequiredRfc8689Section3, OneFieldThatSaysNo) {
       {"OtherField", "X-TLS-Required: No\r\n", false},
   };
   for (const auto& c : cases) {
-    const auto prepared = PrepareSubmitted(absl::StrCat("From: a@x.test\r\n", c.fields, "\r\nTLS-Required: No\r\n"), Options());
+    const auto prepared =
+        PrepareSubmitted(absl::StrCat("From: a@x.test\r\n", c.fields, "\r\nTLS-Required: No\r\n"), Options());
     ASSERT_TRUE(prepared.ok()) << c.name;
     EXPECT_EQ(prepared->waives_tls, c.waives) << c.name;
   }

@@ -254,9 +254,9 @@ TEST(TlsReportKeys, ReadBackAndSortByDay) {
   EXPECT_LT(key, keys::TlsReportDay(8));
   EXPECT_EQ(keys::ParseTlsReport(key)->day, 7u);
   EXPECT_EQ(keys::ParseTlsReport(key)->domain, "y.test");
-  for (const absl::string_view bad : {absl::string_view(""), absl::string_view("tlsrpt/"),
-                                      absl::string_view(key).substr(0, key.size() - 1),
-                                      absl::string_view(key).substr(1)}) {
+  for (const absl::string_view bad :
+       {absl::string_view(""), absl::string_view("tlsrpt/"), absl::string_view(key).substr(0, key.size() - 1),
+        absl::string_view(key).substr(1)}) {
     EXPECT_FALSE(keys::ParseTlsReport(bad).has_value());
   }
   EXPECT_FALSE(keys::ParseTlsReport(keys::TlsReportRow(7, "", hash)).has_value());

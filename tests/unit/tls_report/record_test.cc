@@ -48,9 +48,9 @@ TEST(Mailto, IsOneAddress) {
   EXPECT_EQ(MailtoAddress("mailto:r@x.test")->ToString(), "r@x.test");
   EXPECT_EQ(MailtoAddress("MAILTO:tls%2Drpt@X.Test?subject=x")->ToString(), "tls-rpt@x.test");
   EXPECT_EQ(MailtoAddress("mailto:a%2Cb@x.test").has_value(), false);
-  for (const char* bad : {"https://x.test/", "mailto:", "mailto:x", "mailto:a@x.test,b@x.test", "mailto:a%@x.test",
-                          "mailto:a%4@x.test", "mailto:a%0d%0a@x.test", "mailto:a@[192.0.2.1]",
-                          "mailto:%C3%BC@x.test", "r@x.test"}) {
+  for (const char* bad :
+       {"https://x.test/", "mailto:", "mailto:x", "mailto:a@x.test,b@x.test", "mailto:a%@x.test", "mailto:a%4@x.test",
+        "mailto:a%0d%0a@x.test", "mailto:a@[192.0.2.1]", "mailto:%C3%BC@x.test", "r@x.test"}) {
     EXPECT_FALSE(MailtoAddress(bad).has_value()) << bad;
   }
 }

@@ -51,8 +51,7 @@ TEST(ReportMailRfc8460Section53, HasItsHeader) {
   };
   EXPECT_EQ(value("From"), "<tls-reports@ours.test>");
   EXPECT_EQ(value("To"), "<a@x.test>, <b@rua.test>");
-  EXPECT_EQ(value("Subject"),
-            "Report Domain: x.test Submitter: ours.test Report-ID: <20261126.x.test.0a1b@ours.test>");
+  EXPECT_EQ(value("Subject"), "Report Domain: x.test Submitter: ours.test Report-ID: <20261126.x.test.0a1b@ours.test>");
   EXPECT_EQ(value("TLS-Report-Domain"), "x.test");
   EXPECT_EQ(value("TLS-Report-Submitter"), "ours.test");
   EXPECT_EQ(value("TLS-Required"), "No");
