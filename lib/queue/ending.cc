@@ -17,18 +17,12 @@ constexpr std::int64_t kFirstTryGrace = std::int64_t{24} * 3600 * 1'000'000;
 
 constexpr std::size_t kReportBytes = 2 << 20;
 
-// "4.4.7, delivery time expired" (RFC 3463 §3.5); where security stood in the way to the end, what of it: "5.7.4", since
-// more time would not have helped.
-std::string ExpiredCode(const std::string& last) {
-  return absl::StartsWith(last, "4.7.") ? absl::StrCat("5", last.substr(1)) : "4.4.7";
-}
-
 // Why it ended, with the last error kept.
 v1::Outcome ExpiredOutcome(const storage::v1::Delivery& delivery, const v1::Outcome& last, std::int64_t now_micros) {
   v1::Outcome outcome = last;
   outcome.set_kind(v1::Outcome::KIND_TRANSIENT);
   if (outcome.scope() == v1::Outcome::SCOPE_UNSPECIFIED) outcome.set_scope(v1::Outcome::SCOPE_MESSAGE);
-  outcome.set_enhanced_code(ExpiredCode(last.smtp_code() == 0 ? last.enhanced_code() : ""));
+  outcome.set_enhanced_code(ExpiredCode(last));
   outcome.set_bounce_class("MessageExpired");
   outcome.set_text(delivery.attempts() == 0 ? "expired before the first attempt"
                                             : absl::StrCat("expired after ", delivery.attempts(),
@@ -104,6 +98,11 @@ void PutEndEvents(Group& group, const storage::v1::Delivery& delivery, v1::Event
 }
 
 }  // namespace
+
+std::string ExpiredCode(const v1::Outcome& last) {
+  const bool ours = last.smtp_code() == 0 && absl::StartsWith(last.enhanced_code(), "4.7.");
+  return ours ? absl::StrCat("5", last.enhanced_code().substr(1)) : "4.4.7";
+}
 
 absl::string_view CutText(absl::string_view text) {
   constexpr std::size_t kMax = 900;

@@ -171,6 +171,10 @@ inline std::int64_t EndMicros(const storage::v1::DueEntry& entry) {
   return EndMicros(entry.attempted(), entry.deliver_by(), entry.expire_micros());
 }
 
+// The status of a recipient that expired, after its last outcome. "4.4.7, delivery time expired" (RFC 3463 §3.5); where our
+// own rules of security stood in the way to the end, what of them: "5.7.4", since more time would not have helped.
+std::string ExpiredCode(const v1::Outcome& last);
+
 // Of an outcome's text, as much as goes into another: whole UTF-8 characters, for a string field with half of one
 // cannot be read again.
 absl::string_view CutText(absl::string_view text);

@@ -142,7 +142,7 @@ void VerdictOperation::Judge(const storage::v1::Recipient& recipient, v1::Outcom
   }
   if (now_ >= item_->expire) {
     ++tally_.expired;
-    outcome.set_enhanced_code("4.4.7");
+    outcome.set_enhanced_code(ExpiredCode(outcome));
     outcome.set_bounce_class("MessageExpired");
     outcome.set_text(
         absl::StrCat("expired after ", rest_.attempts(), " attempts; the last error was: ", CutText(outcome.text())));

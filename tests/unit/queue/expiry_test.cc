@@ -36,6 +36,24 @@ TEST_F(Expiry, VerdictAfterTheEndExpires) {
   ExpectSound();
 }
 
+// Whichever way it ends: the status says that our own rules stood in the way, and not what a host said in their words.
+TEST_F(Expiry, VerdictAfterTheEndKeepsTheStatusOfSecurity) {
+  options_.lifetime = absl::Hours(1);
+  Open();
+  Worker worker(*shard_, 1);
+  const std::string id = Accept(Mail({"a@x.test", "b@x.test"}));
+  const Lease lease = worker.Next();
+  clock_.Advance(absl::Hours(2));
+  worker.stream().Renew();
+  v1::Outcome ours = Transient("the policy is require by delivery.tls, but the host does not offer TLS"), theirs = ours;
+  ours.set_smtp_code(0);
+  for (v1::Outcome* outcome : {&ours, &theirs}) outcome->set_enhanced_code("4.7.4");
+  worker.Report(lease, {ours, theirs});
+  ASSERT_EQ(Trace(id), "AEE");
+  EXPECT_EQ(Message(id)->events(1).outcome().enhanced_code(), "5.7.4");
+  EXPECT_EQ(Message(id)->events(2).outcome().enhanced_code(), "4.4.7");
+}
+
 // A string field with half a character in it could not be read again, and the event would be gone.
 TEST_F(Expiry, LastErrorIsCutBetweenCharacters) {
   options_.lifetime = absl::Hours(1);
