@@ -36,6 +36,7 @@ awaitable<absl::StatusOr<std::optional<PlannedHost>>> Plan::Next() {
       CO_RETURN_IF_ERROR(co_await LookUpMx());
     } else {
       hosts_.emplace_back().name = hop_.host;
+      hosts_proved_ = true;
     }
   }
   while (next_in_group_ == group_.size()) {
@@ -53,6 +54,8 @@ awaitable<absl::Status> Plan::LookUpMx() {
   env_.budget.Spend(env_.clock.Now() - start);
   if (answer.ok()) {
     hosts_ = std::move(answer->hosts);
+    hosts_proved_ = answer->authenticated;
+    if (hosts_proved_) next_hop_alias_ = std::move(answer->alias_of);
     co_return absl::OkStatus();
   }
   if (absl::IsCancelled(answer.status())) co_return answer.status();
@@ -70,13 +73,13 @@ awaitable<absl::Status> Plan::LoadGroup() {
     const dns::MxHost& host = hosts_[next_host_];
     auto addresses = co_await Addresses(host);
     if (absl::IsCancelled(addresses.status())) co_return addresses.status();
-    if (IsOwn(host, addresses.ok() ? *addresses : std::vector<address::IpAddress>())) {
+    if (IsOwn(host, addresses.ok() ? addresses->addresses : std::vector<address::IpAddress>())) {
       last_given_ = host.name;
       MetOurselves();
       co_return absl::OkStatus();
     }
     if (addresses.ok()) {
-      AddHost(host, *addresses);
+      AddHost(host, *std::move(addresses));
     } else {
       CountDnsFailure(addresses.status().code());
       Trouble(JudgeHostLookup(addresses.status(), host.name));
@@ -85,20 +88,27 @@ awaitable<absl::Status> Plan::LoadGroup() {
   co_return absl::OkStatus();
 }
 
-awaitable<absl::StatusOr<std::vector<address::IpAddress>>> Plan::Addresses(dns::MxHost host) {
-  if (hop_.literal) co_return std::vector<address::IpAddress>(1, *hop_.literal);
+awaitable<absl::StatusOr<dns::HostAnswer>> Plan::Addresses(dns::MxHost host) {
+  if (hop_.literal) {
+    dns::HostAnswer literal;
+    literal.addresses.push_back(*hop_.literal);
+    co_return literal;
+  }
   const absl::Time start = env_.clock.Now();
   auto addresses = co_await mx_.ResolveHost(host.name, std::min(kLookupLimit, env_.budget.left()));
   env_.budget.Spend(env_.clock.Now() - start);
   co_return addresses;
 }
 
-void Plan::AddHost(const dns::MxHost& host, const std::vector<address::IpAddress>& addresses) {
+void Plan::AddHost(const dns::MxHost& host, dns::HostAnswer answer) {
   PlannedHost planned;
   planned.name = host.name;
+  planned.name_proved = hosts_proved_;
+  planned.addresses_proved = answer.authenticated;
+  planned.alias_of = std::move(answer.alias_of);
   planned.named_by_operator = hop_.routed && hop_.literal;
   absl::Status refusal;
-  for (const address::IpAddress& address : addresses) {
+  for (const address::IpAddress& address : answer.addresses) {
     const absl::Status allowed = planned.named_by_operator ? absl::OkStatus() : env_.guard.Check(address);
     if (allowed.ok()) {
       planned.endpoints.push_back({address, hop_.port});

@@ -36,7 +36,13 @@ struct OwnHost {
 struct PlannedHost {
   std::string name;                      // For the log and the pool; a literal with its brackets.
   std::vector<net::Endpoint> endpoints;  // In the order to try; never empty; each passed the egress guard.
-  bool named_by_operator = false;
+  bool named_by_operator = false;        // By its address: then no look-up stands behind the endpoints.
+
+  // What DNSSEC proves of the way to it: that the domain's mail goes to `name` (also where a route says so); that
+  // `name` has these addresses.
+  bool name_proved = false;
+  bool addresses_proved = false;
+  std::string alias_of;  // The real name, where `name` is an alias.
 };
 
 // Bounds what an attempt spends on finding and reaching hosts; the dialogue has its own limits.
@@ -81,11 +87,14 @@ class Plan {
   // What stood in the way so far: what to say of the mail when no host that was given has an answer.
   const std::optional<outcome::Outcome>& trouble() const { return trouble_; }
 
+  // The real name of the domain whose MX was asked, where it is an alias and DNSSEC proves it; else empty.
+  const std::string& next_hop_alias() const { return next_hop_alias_; }
+
  private:
   awaitable<absl::Status> LookUpMx();
   awaitable<absl::Status> LoadGroup();
-  awaitable<absl::StatusOr<std::vector<address::IpAddress>>> Addresses(dns::MxHost host);
-  void AddHost(const dns::MxHost& host, const std::vector<address::IpAddress>& addresses);
+  awaitable<absl::StatusOr<dns::HostAnswer>> Addresses(dns::MxHost host);
+  void AddHost(const dns::MxHost& host, dns::HostAnswer answer);
   bool IsOwn(const dns::MxHost& host, const std::vector<address::IpAddress>& addresses) const;
   void Trouble(outcome::Outcome outcome);
 
@@ -95,6 +104,8 @@ class Plan {
   dns::MxResolver mx_;
   bool started_ = false;
   bool ended_ = false;
+  bool hosts_proved_ = false;
+  std::string next_hop_alias_;
   std::vector<dns::MxHost> hosts_;
   std::size_t next_host_ = 0;
   std::vector<PlannedHost> group_;  // Of one preference; resolved.

@@ -11,7 +11,8 @@ namespace {
 constexpr std::size_t kEntryOverhead = 256;
 
 std::size_t Cost(const Question& question, const Result& result) {
-  std::size_t cost = kEntryOverhead + 2 * question.name.size() + result.records.size() * sizeof(RecordData);
+  std::size_t cost =
+      kEntryOverhead + 2 * question.name.size() + result.alias_of.size() + result.records.size() * sizeof(RecordData);
   for (const RecordData& record : result.records) cost += record.text.size();
   return cost;
 }
@@ -25,7 +26,7 @@ absl::Status CodeError(ResponseCode code) {
 Result MakeResult(const Question& question, const absl::StatusOr<std::string>& message, absl::Time now,
                   const CacheOptions& options) {
   const auto failure = [&](absl::Status status) {
-    return Result{std::move(status), {}, false, now + options.failure_ttl};
+    return Result{std::move(status), {}, false, now + options.failure_ttl, ""};
   };
   if (!message.ok()) return failure(message.status());
   auto response = ParseResponse(*message, question.name, question.type);
@@ -34,7 +35,8 @@ Result MakeResult(const Question& question, const absl::StatusOr<std::string>& m
   if (!exists && response->code != ResponseCode::kNxDomain) return failure(CodeError(response->code));
 
   Result result;
-  result.authenticated = response->authenticated;
+  result.authenticated = options.believe_ad && response->authenticated;
+  if (response->name != question.name) result.alias_of = std::move(response->name);
   if (exists && !response->records.empty()) {
     result.records = std::move(response->records);
     result.expires = now + std::clamp(response->ttl, options.min_ttl, options.max_ttl);

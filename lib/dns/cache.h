@@ -34,6 +34,7 @@ struct CacheOptions {
   absl::Duration max_ttl = absl::Hours(1);
   absl::Duration max_negative_ttl = absl::Seconds(30);
   absl::Duration failure_ttl = absl::Seconds(1);
+  bool believe_ad = false;  // What the servers call authenticated is.
 };
 
 struct Question {
@@ -53,6 +54,7 @@ struct Result {
   std::vector<RecordData> records;
   bool authenticated = false;
   absl::Time expires;
+  std::string alias_of;  // The name at the end of the aliases; empty: there are none.
 };
 
 // Judges the engine's answer and says how long it is good for.

@@ -48,8 +48,16 @@ Answer<Record> ToAnswer(const Result& result, Convert convert) {
   Answer<Record> answer;
   answer.expires = result.expires;
   answer.authenticated = result.authenticated;
+  answer.alias_of = result.alias_of;
   for (const RecordData& data : result.records) answer.records.push_back(convert(data));
   return answer;
+}
+
+TlsaRecord TlsaFrom(const RecordData& data) {
+  const std::string& bytes = data.text;
+  if (bytes.size() < 3) return {255, 255, 255, ""};
+  const auto octet = [&](std::size_t at) { return static_cast<std::uint8_t>(bytes[at]); };
+  return {octet(0), octet(1), octet(2), bytes.substr(3)};
 }
 
 absl::StatusOr<AddressAnswers> Merge(const Result& v6, const Result& v4) {
@@ -57,7 +65,10 @@ absl::StatusOr<AddressAnswers> Merge(const Result& v6, const Result& v4) {
   AddressAnswers answer = ToAnswer<address::IpAddress>(v6, address);
   for (const RecordData& data : v4.records) answer.records.push_back(data.address);
   answer.expires = std::min(v6.expires, v4.expires);
-  answer.authenticated = v6.authenticated && v4.authenticated;
+  // What gave no address has no say: else a failed AAAA alone could make a secure host look like an insecure one.
+  const auto secure = [](const Result& result) { return result.records.empty() || result.authenticated; };
+  answer.authenticated = secure(v6) && secure(v4) && (v6.authenticated || v4.authenticated);
+  if (v6.records.empty()) answer.alias_of = v4.alias_of;
   if (!answer.records.empty()) return answer;
   // A failure of either leaves open whether there are addresses; NXDOMAIN holds for all types of a name.
   for (const Result* result : {&v4, &v6}) {
@@ -102,19 +113,33 @@ awaitable<absl::StatusOr<AddressAnswers>> CachingResolver::ResolveAddresses(std:
   co_return Merge(*both->results[0], *both->results[1]);
 }
 
-awaitable<absl::StatusOr<TextAnswers>> CachingResolver::ResolveTxt(std::string name, absl::Duration limit) {
-  Question question{"", RecordType::kTxt};
-  CO_ASSIGN_OR_RETURN(question.name, NormaliseName(name));
+awaitable<absl::StatusOr<TextAnswers>> CachingResolver::Texts(absl::StatusOr<std::string> name, RecordType type,
+                                                              absl::Duration limit) {
+  Question question{"", type};
+  CO_ASSIGN_OR_RETURN(question.name, std::move(name));
   CO_ASSIGN_OR_RETURN(const ResultPtr result, co_await LookUp(std::move(question), limit));
   CO_RETURN_IF_ERROR(result->status);
   co_return ToAnswer<std::string>(*result, [](const RecordData& data) { return data.text; });
 }
 
+awaitable<absl::StatusOr<TextAnswers>> CachingResolver::ResolveTxt(std::string name, absl::Duration limit) {
+  return Texts(NormaliseName(name), RecordType::kTxt, limit);
+}
+
+awaitable<absl::StatusOr<TextAnswers>> CachingResolver::ResolveAlias(std::string name, absl::Duration limit) {
+  return Texts(NormaliseName(name), RecordType::kCname, limit);
+}
+
 awaitable<absl::StatusOr<TextAnswers>> CachingResolver::ResolvePtr(address::IpAddress address, absl::Duration limit) {
-  Question question{ReverseName(address), RecordType::kPtr};
+  return Texts(ReverseName(address), RecordType::kPtr, limit);
+}
+
+awaitable<absl::StatusOr<TlsaAnswers>> CachingResolver::ResolveTlsa(std::string name, absl::Duration limit) {
+  Question question{"", RecordType::kTlsa};
+  CO_ASSIGN_OR_RETURN(question.name, NormaliseName(name));
   CO_ASSIGN_OR_RETURN(const ResultPtr result, co_await LookUp(std::move(question), limit));
   CO_RETURN_IF_ERROR(result->status);
-  co_return ToAnswer<std::string>(*result, [](const RecordData& data) { return data.text; });
+  co_return ToAnswer<TlsaRecord>(*result, TlsaFrom);
 }
 
 awaitable<absl::StatusOr<CachingResolver::ResultPtr>> CachingResolver::LookUp(Question question, absl::Duration limit) {

@@ -28,6 +28,8 @@ class CachingResolver : public Resolver {
   awaitable<absl::StatusOr<MxAnswers>> ResolveMx(std::string domain, absl::Duration limit) override;
   awaitable<absl::StatusOr<AddressAnswers>> ResolveAddresses(std::string host, absl::Duration limit) override;
   awaitable<absl::StatusOr<TextAnswers>> ResolveTxt(std::string name, absl::Duration limit) override;
+  awaitable<absl::StatusOr<TlsaAnswers>> ResolveTlsa(std::string name, absl::Duration limit) override;
+  awaitable<absl::StatusOr<TextAnswers>> ResolveAlias(std::string name, absl::Duration limit) override;
   awaitable<absl::StatusOr<TextAnswers>> ResolvePtr(address::IpAddress address, absl::Duration limit) override;
 
  private:
@@ -36,6 +38,9 @@ class CachingResolver : public Resolver {
 
   // From the cache, or from the engine within `limit`. Never null when ok; the result itself may say an error.
   awaitable<absl::StatusOr<ResultPtr>> LookUp(Question question, absl::Duration limit);
+
+  // The texts of what LookUp gives.
+  awaitable<absl::StatusOr<TextAnswers>> Texts(absl::StatusOr<std::string> name, RecordType type, absl::Duration limit);
 
   // From the cache only; null if it is not there.
   ResultPtr Peek(const Question& question);

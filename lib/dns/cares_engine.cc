@@ -18,10 +18,13 @@
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
 #include "lib/base/check.h"
+#include "lib/base/random.h"
 #include "lib/base/status_macros.h"
 
 namespace hikyaku::dns {
 namespace {
+
+constexpr int kInternet = 1;  // Class IN.
 
 // What a UDP answer may be: fits into every path without fragments (DNS flag day 2020).
 constexpr int kUdpPayload = 1232;
@@ -35,7 +38,7 @@ absl::Status AresError(int status) {
 
 class CaresEngine : public QueryEngine {
  public:
-  explicit CaresEngine(std::size_t max_open) : max_open_(max_open) {}
+  CaresEngine(std::size_t max_open, bool ask_for_proof) : max_open_(max_open), ask_for_proof_(ask_for_proof) {}
   ~CaresEngine() override;
 
   absl::Status Start(const CaresOptions& options);
@@ -52,12 +55,14 @@ class CaresEngine : public QueryEngine {
   static void OnSocketState(void* self, ares_socket_t socket, int readable, int writable);
   static void OnAnswer(void* request, int status, int timeouts, unsigned char* bytes, int size);
 
+  void Send(std::unique_ptr<Request> request);
   void Run();
   bool TakeRequests();
   void PollOnce();
   int TimeoutMillis();
 
   const std::size_t max_open_;
+  const bool ask_for_proof_;
   int wake_ = -1;                     // An eventfd: something was queued, or we stop.
   std::atomic<std::size_t> open_{0};  // Queued or on the wire.
 
@@ -145,11 +150,33 @@ bool CaresEngine::TakeRequests() {
     requests.swap(queued_);
   }
   for (auto& request : requests) {
+    if (ask_for_proof_) {
+      Send(std::move(request));
+      continue;
+    }
     const std::string name = request->name;  // c-ares may answer, and so free the request, before it returns.
     const int type = static_cast<int>(request->type);
-    ares_query(channel_, name.c_str(), /*dnsclass=*/1, type, &OnAnswer, request.release());
+    ares_query(channel_, name.c_str(), kInternet, type, &OnAnswer, request.release());
   }
   return true;
+}
+
+// As ares_query, with AD in the header (RFC 6840 §5.7) and DO in the OPT record (RFC 3225), which it cannot set.
+void CaresEngine::Send(std::unique_ptr<Request> request) {
+  unsigned char* query = nullptr;
+  int size = 0;
+  const auto id = static_cast<unsigned short>(RandomBelow(0x10000));
+  const int made = ares_create_query(request->name.c_str(), kInternet, static_cast<int>(request->type), id,
+                                     /*rd=*/1, &query, &size, kUdpPayload);
+  if (made != ARES_SUCCESS) {
+    OnAnswer(request.release(), made, 0, nullptr, 0);
+    return;
+  }
+  query[3] |= 0x20;  // AD.
+  query[size - 4] |=
+      0x80;  // DO: the OPT record stands at the end, and these are its flags before the length of nothing.
+  ares_send(channel_, query, size, &OnAnswer, request.release());
+  ares_free_string(query);
 }
 
 void CaresEngine::PollOnce() {
@@ -202,7 +229,7 @@ void CaresEngine::OnAnswer(void* argument, int status, int timeouts, unsigned ch
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<QueryEngine>> CreateCaresEngine(CaresOptions options) {
-  auto engine = std::make_unique<CaresEngine>(options.max_open);
+  auto engine = std::make_unique<CaresEngine>(options.max_open, options.ask_for_proof);
   RETURN_IF_ERROR(engine->Start(options));
   return engine;
 }

@@ -20,6 +20,7 @@ struct CaresOptions {
   std::vector<net::Endpoint> servers;         // Empty: the system's (resolv.conf).
   absl::Duration timeout = absl::Seconds(2);  // Of the first try of a server; it doubles with each round.
   int tries = 3;                              // Rounds through the servers.
+  bool ask_for_proof = false;                 // Ask with DO and AD, so that a validating server says what it validated.
   std::size_t max_open = 10'000;              // Queries at a time; more get kUnavailable at once.
 };
 

@@ -124,11 +124,20 @@ absl::StatusOr<RecordData> ReadText(Reader& reader, const Record& record) {
   return data;
 }
 
+// Of any length: that a record is there counts, even where it cannot be used (RFC 7672 §2.2).
+RecordData ReadTlsa(Reader& reader, const Record& record) {
+  RecordData data;
+  const absl::string_view bytes = reader.TakeBytes(record.data_size);
+  data.text = std::string(bytes.substr(0, bytes.size() > kMaxTlsaRecord ? 3 : bytes.size()));
+  return data;
+}
+
 absl::StatusOr<RecordData> ReadData(absl::string_view message, const Record& record) {
   Reader reader(message);
   reader.Seek(record.data_at);
   if (record.type == RecordType::kA || record.type == RecordType::kAaaa) return ReadAddress(reader, record);
   if (record.type == RecordType::kTxt) return ReadText(reader, record);
+  if (record.type == RecordType::kTlsa) return ReadTlsa(reader, record);
   RecordData data;
   if (record.type == RecordType::kMx) {
     if (record.data_size < 3) return Damaged("MX too short");
@@ -198,9 +207,10 @@ absl::StatusOr<Response> ParseResponse(absl::string_view message, absl::string_v
 
   ASSIGN_OR_RETURN(const std::vector<Record> answers, TakeAnswers(reader, answer_count));
   absl::Duration ttl = absl::InfiniteDuration();
-  const std::string target = FollowAliases(message, answers, name, ttl);
+  const bool alias_itself = type == RecordType::kCname;
+  response.name = alias_itself ? std::string(name) : FollowAliases(message, answers, name, ttl);
   for (const Record& record : answers) {
-    if (record.type != type || record.owner != target) continue;
+    if (record.type != type || record.owner != response.name) continue;
     if (type == RecordType::kTxt && record.data_size > kMaxTextRecord) continue;
     ASSIGN_OR_RETURN(RecordData data, ReadData(message, record));
     ttl = std::min(ttl, record.ttl);

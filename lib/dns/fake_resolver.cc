@@ -16,8 +16,8 @@ namespace {
 std::string Key(const std::string& name) { return absl::AsciiStrToLower(absl::StripSuffix(name, ".")); }
 
 template <typename Record>
-Answer<Record> Make(std::vector<Record> records) {
-  return {std::move(records), absl::InfiniteFuture(), false};
+Answer<Record> Make(std::vector<Record> records, bool secure) {
+  return {std::move(records), absl::InfiniteFuture(), secure};
 }
 
 }  // namespace
@@ -48,6 +48,21 @@ void FakeResolver::SetPtr(const std::string& address, std::vector<std::string> n
   zones_[address].pointers = std::move(names);
 }
 
+void FakeResolver::SetTlsa(const std::string& name, std::vector<TlsaRecord> records) {
+  absl::MutexLock lock(&mutex_);
+  zones_[Key(name)].tlsa = std::move(records);
+}
+
+void FakeResolver::SetAlias(const std::string& name, const std::string& target) {
+  absl::MutexLock lock(&mutex_);
+  zones_[Key(name)].alias_of = Key(target);
+}
+
+void FakeResolver::SetSecure(const std::string& name, bool secure) {
+  absl::MutexLock lock(&mutex_);
+  zones_[Key(name)].secure = secure;
+}
+
 void FakeResolver::Fail(const std::string& name, absl::Status status) {
   absl::MutexLock lock(&mutex_);
   zones_[Key(name)].failure = std::move(status);
@@ -73,22 +88,38 @@ awaitable<absl::StatusOr<FakeResolver::Zone>> FakeResolver::Find(std::string nam
 
 awaitable<absl::StatusOr<MxAnswers>> FakeResolver::ResolveMx(std::string domain, absl::Duration limit) {
   CO_ASSIGN_OR_RETURN(Zone zone, co_await Find(Key(domain), limit));
-  co_return Make(std::move(zone.mx));
+  co_return Make(std::move(zone.mx), zone.secure);
 }
 
 awaitable<absl::StatusOr<AddressAnswers>> FakeResolver::ResolveAddresses(std::string host, absl::Duration limit) {
   CO_ASSIGN_OR_RETURN(Zone zone, co_await Find(Key(host), limit));
-  co_return Make(std::move(zone.addresses));
+  if (zone.alias_of.empty()) co_return Make(std::move(zone.addresses), zone.secure);
+  CO_ASSIGN_OR_RETURN(Zone target, co_await Find(zone.alias_of, limit));
+  AddressAnswers answer = Make(std::move(target.addresses), zone.secure && target.secure);
+  answer.alias_of = zone.alias_of;
+  co_return answer;
 }
 
 awaitable<absl::StatusOr<TextAnswers>> FakeResolver::ResolveTxt(std::string name, absl::Duration limit) {
   CO_ASSIGN_OR_RETURN(Zone zone, co_await Find(Key(name), limit));
-  co_return Make(std::move(zone.texts));
+  co_return Make(std::move(zone.texts), zone.secure);
+}
+
+awaitable<absl::StatusOr<TlsaAnswers>> FakeResolver::ResolveTlsa(std::string name, absl::Duration limit) {
+  CO_ASSIGN_OR_RETURN(Zone zone, co_await Find(Key(name), limit));
+  co_return Make(std::move(zone.tlsa), zone.secure);
+}
+
+awaitable<absl::StatusOr<TextAnswers>> FakeResolver::ResolveAlias(std::string name, absl::Duration limit) {
+  CO_ASSIGN_OR_RETURN(Zone zone, co_await Find(Key(name), limit));
+  std::vector<std::string> target;
+  if (!zone.alias_of.empty()) target.push_back(std::move(zone.alias_of));
+  co_return Make(std::move(target), zone.secure);
 }
 
 awaitable<absl::StatusOr<TextAnswers>> FakeResolver::ResolvePtr(address::IpAddress address, absl::Duration limit) {
   CO_ASSIGN_OR_RETURN(Zone zone, co_await Find(address.ToString(), limit));
-  co_return Make(std::move(zone.pointers));
+  co_return Make(std::move(zone.pointers), zone.secure);
 }
 
 }  // namespace hikyaku::dns

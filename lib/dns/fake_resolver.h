@@ -23,6 +23,14 @@ class FakeResolver : public Resolver {
   void SetTxt(const std::string& name, std::vector<std::string> texts);
   void SetPtr(const std::string& address, std::vector<std::string> names);
 
+  void SetTlsa(const std::string& name, std::vector<TlsaRecord> records);
+
+  // `name` is an alias of `target`, for addresses.
+  void SetAlias(const std::string& name, const std::string& target);
+
+  // From now on the answers on `name` are authenticated, or no longer.
+  void SetSecure(const std::string& name, bool secure = true);
+
   // Every look-up of `name` gives `status`, until it is set to ok; kDeadlineExceeded waits for the limit first.
   void Fail(const std::string& name, absl::Status status);
 
@@ -32,6 +40,8 @@ class FakeResolver : public Resolver {
   awaitable<absl::StatusOr<MxAnswers>> ResolveMx(std::string domain, absl::Duration limit) override;
   awaitable<absl::StatusOr<AddressAnswers>> ResolveAddresses(std::string host, absl::Duration limit) override;
   awaitable<absl::StatusOr<TextAnswers>> ResolveTxt(std::string name, absl::Duration limit) override;
+  awaitable<absl::StatusOr<TlsaAnswers>> ResolveTlsa(std::string name, absl::Duration limit) override;
+  awaitable<absl::StatusOr<TextAnswers>> ResolveAlias(std::string name, absl::Duration limit) override;
   awaitable<absl::StatusOr<TextAnswers>> ResolvePtr(address::IpAddress address, absl::Duration limit) override;
 
  private:
@@ -41,6 +51,9 @@ class FakeResolver : public Resolver {
     std::vector<address::IpAddress> addresses;
     std::vector<std::string> texts;
     std::vector<std::string> pointers;
+    std::vector<TlsaRecord> tlsa;
+    std::string alias_of;
+    bool secure = false;
   };
 
   // The scripted state of `name`, or its error.

@@ -53,10 +53,12 @@ std::vector<IpAddress> OrderAddresses(const std::vector<IpAddress>& addresses) {
 awaitable<absl::StatusOr<MxAnswer>> MxResolver::Resolve(std::string domain, absl::Duration limit) {
   const net::TimePoint deadline = net::SteadyAfter(limit);
   CO_ASSIGN_OR_RETURN(MxAnswers found, co_await resolver_.ResolveMx(domain, limit));
-  if (found.records.empty()) co_return co_await ResolveImplicit(std::move(domain), net::LeftUntil(deadline));
+  if (found.records.empty())
+    co_return co_await ResolveImplicit(std::move(domain), found.authenticated, net::LeftUntil(deadline));
   MxAnswer answer;
   answer.expires = found.expires;
   answer.authenticated = found.authenticated;
+  answer.alias_of = std::move(found.alias_of);
   answer.hosts = OrderHosts(std::move(found.records));
   if (answer.hosts.empty()) {
     co_return absl::FailedPreconditionError(absl::StrCat(domain, " accepts no mail (null MX, RFC 7505)"));
@@ -64,8 +66,10 @@ awaitable<absl::StatusOr<MxAnswer>> MxResolver::Resolve(std::string domain, absl
   co_return answer;
 }
 
-// RFC 5321 §5.1: a domain without MX is its own host, if it has an address.
-awaitable<absl::StatusOr<MxAnswer>> MxResolver::ResolveImplicit(std::string domain, absl::Duration limit) {
+// RFC 5321 §5.1: a domain without MX is its own host, if it has an address. `no_mx_proved`: DNSSEC says that it has
+// none.
+awaitable<absl::StatusOr<MxAnswer>> MxResolver::ResolveImplicit(std::string domain, bool no_mx_proved,
+                                                                absl::Duration limit) {
   CO_ASSIGN_OR_RETURN(const AddressAnswers found, co_await resolver_.ResolveAddresses(domain, limit));
   if (found.records.empty()) {
     co_return absl::NotFoundError(absl::StrCat(domain, " has neither an MX record nor an address"));
@@ -74,14 +78,18 @@ awaitable<absl::StatusOr<MxAnswer>> MxResolver::ResolveImplicit(std::string doma
   answer.hosts.push_back({std::move(domain), 0});
   answer.expires = found.expires;
   answer.implicit = true;
-  answer.authenticated = found.authenticated;
+  answer.authenticated = no_mx_proved;
   co_return answer;
 }
 
-awaitable<absl::StatusOr<std::vector<IpAddress>>> MxResolver::ResolveHost(std::string host, absl::Duration limit) {
-  CO_ASSIGN_OR_RETURN(const AddressAnswers found, co_await resolver_.ResolveAddresses(host, limit));
+awaitable<absl::StatusOr<HostAnswer>> MxResolver::ResolveHost(std::string host, absl::Duration limit) {
+  CO_ASSIGN_OR_RETURN(AddressAnswers found, co_await resolver_.ResolveAddresses(host, limit));
   if (found.records.empty()) co_return absl::NotFoundError(absl::StrCat("the mail host ", host, " has no address"));
-  co_return OrderAddresses(found.records);
+  HostAnswer answer;
+  answer.addresses = OrderAddresses(found.records);
+  answer.authenticated = found.authenticated;
+  answer.alias_of = std::move(found.alias_of);
+  co_return answer;
 }
 
 }  // namespace hikyaku::dns

@@ -34,7 +34,14 @@ struct MxAnswer {
   std::vector<MxHost> hosts;   // 1..kMaxHosts, best first, equals in a new random order each time.
   absl::Time expires;          // When the smallest TTL of the answer ends.
   bool implicit = false;       // No MX existed: hosts[0] is the domain itself.
-  bool authenticated = false;  // DNSSEC proves the set (AD).
+  bool authenticated = false;  // DNSSEC proves the set (AD), or with `implicit` that there is none.
+  std::string alias_of;        // The domain's real name, where it is an alias.
+};
+
+struct HostAnswer {
+  std::vector<address::IpAddress> addresses;  // 1..kMaxAddressesPerHost.
+  bool authenticated = false;                 // DNSSEC proves them (AD), and the aliases on the way.
+  std::string alias_of;                       // The host's real name, where it is an alias.
 };
 
 class MxResolver {
@@ -53,13 +60,13 @@ class MxResolver {
   //   kCancelled           We are stopping.                      Give the lease back unchanged.
   awaitable<absl::StatusOr<MxAnswer>> Resolve(std::string domain, absl::Duration limit);
 
-  // The addresses of an MX host, 1..kMaxAddressesPerHost, shuffled within each family, families alternating with IPv6
+  // The addresses of an MX host, shuffled within each family, families alternating with IPv6
   // first. The same errors, but none is final here: a host that does not exist (kNotFound, also for a host without
   // addresses, 4.4.4) is passed over, and the mail waits if no host works.
-  awaitable<absl::StatusOr<std::vector<address::IpAddress>>> ResolveHost(std::string host, absl::Duration limit);
+  awaitable<absl::StatusOr<HostAnswer>> ResolveHost(std::string host, absl::Duration limit);
 
  private:
-  awaitable<absl::StatusOr<MxAnswer>> ResolveImplicit(std::string domain, absl::Duration limit);
+  awaitable<absl::StatusOr<MxAnswer>> ResolveImplicit(std::string domain, bool no_mx_proved, absl::Duration limit);
 
   Resolver& resolver_;
 };

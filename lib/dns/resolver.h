@@ -29,11 +29,23 @@ template <typename Record>
 struct Answer {
   std::vector<Record> records;
   absl::Time expires;          // When the smallest TTL of the answer ends.
-  bool authenticated = false;  // The resolver says that DNSSEC proves it (AD).
+  bool authenticated = false;  // A resolver that we believe says that DNSSEC proves all of it (AD).
+  std::string alias_of = {};   // The name that the asked one is an alias of, at the end of all; empty: it is none.
+};
+
+// RFC 6698 §2.1, as it came: whether it can be used is for others to say.
+struct TlsaRecord {
+  std::uint8_t usage;
+  std::uint8_t selector;
+  std::uint8_t matching;
+  std::string data;
+
+  bool operator==(const TlsaRecord&) const = default;
 };
 
 using MxAnswers = Answer<MxRecord>;
 using AddressAnswers = Answer<address::IpAddress>;
+using TlsaAnswers = Answer<TlsaRecord>;
 using TextAnswers = Answer<std::string>;  // Names, or TXT records with their strings joined (RFC 7208 §3.3).
 
 // Names are A-labels, with or without a trailing dot. `limit` bounds the wait. For all calls:
@@ -51,10 +63,16 @@ class Resolver {
   virtual awaitable<absl::StatusOr<MxAnswers>> ResolveMx(std::string domain, absl::Duration limit) = 0;
 
   // A and AAAA, asked in parallel, IPv6 first. An error of one is forgiven where the other has addresses, since many
-  // zones break on AAAA alone.
+  // zones break on AAAA alone. `authenticated` is of those that gave addresses.
   virtual awaitable<absl::StatusOr<AddressAnswers>> ResolveAddresses(std::string host, absl::Duration limit) = 0;
 
   virtual awaitable<absl::StatusOr<TextAnswers>> ResolveTxt(std::string name, absl::Duration limit) = 0;
+
+  // Of "_25._tcp.mx.example.net". A record too short to have three fields has 255 in them.
+  virtual awaitable<absl::StatusOr<TlsaAnswers>> ResolveTlsa(std::string name, absl::Duration limit) = 0;
+
+  // The CNAME record of `name` itself, not followed.
+  virtual awaitable<absl::StatusOr<TextAnswers>> ResolveAlias(std::string name, absl::Duration limit) = 0;
 
   // The names of an address (in-addr.arpa, ip6.arpa).
   virtual awaitable<absl::StatusOr<TextAnswers>> ResolvePtr(address::IpAddress address, absl::Duration limit) = 0;

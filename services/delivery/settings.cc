@@ -206,6 +206,7 @@ absl::StatusOr<dns::CaresResolverOptions> ResolverOptionsFrom(const v1::Config& 
   const std::int64_t parts = 7 * static_cast<std::int64_t>(std::max<std::size_t>(1, servers));
   options.server.timeout = std::max(config::ToDuration(config.dns().timeout()) / parts, absl::Milliseconds(100));
   options.cache.max_ttl = config::ToDuration(config.dns().max_ttl());
+  options.cache.believe_ad = options.server.ask_for_proof = config.dns().validating();
   return options;
 }
 

@@ -14,8 +14,8 @@ namespace {
 
 using namespace hikyaku::dns;  // NOLINT(google-build-using-namespace): the file is about nothing else.
 
-constexpr RecordType kTypes[] = {RecordType::kA,  RecordType::kCname, RecordType::kSoa, RecordType::kPtr,
-                                 RecordType::kMx, RecordType::kTxt,   RecordType::kAaaa};
+constexpr RecordType kTypes[] = {RecordType::kA,  RecordType::kCname, RecordType::kSoa,  RecordType::kPtr,
+                                 RecordType::kMx, RecordType::kTxt,   RecordType::kAaaa, RecordType::kTlsa};
 
 void CheckName(const std::string& name) {
   HIKYAKU_CHECK(name.size() <= 253);
@@ -27,6 +27,7 @@ void CheckRecord(const RecordData& record, RecordType type) {
     case RecordType::kA: HIKYAKU_CHECK(record.address.is_v4()); break;
     case RecordType::kAaaa: HIKYAKU_CHECK(record.address.is_v6()); break;
     case RecordType::kTxt: HIKYAKU_CHECK(record.text.size() <= kMaxTextRecord); break;
+    case RecordType::kTlsa: HIKYAKU_CHECK(record.text.size() <= kMaxTlsaRecord); break;
     default: CheckName(record.text);
   }
 }
@@ -40,6 +41,7 @@ void ReadAnything(absl::string_view message) {
     if (response->records.empty()) HIKYAKU_CHECK(response->ttl == absl::ZeroDuration());
     if (response->negative_ttl.has_value()) HIKYAKU_CHECK(*response->negative_ttl >= absl::ZeroDuration());
     for (const RecordData& record : response->records) CheckRecord(record, type);
+    CheckName(response->name);
   }
 }
 

@@ -319,6 +319,14 @@ awaitable<absl::StatusOr<dns::TextAnswers>> SimResolver::ResolveTxt(std::string,
   co_return absl::NotFoundError("NXDOMAIN");
 }
 
+awaitable<absl::StatusOr<dns::TlsaAnswers>> SimResolver::ResolveTlsa(std::string, absl::Duration) {
+  co_return absl::NotFoundError("NXDOMAIN");
+}
+
+awaitable<absl::StatusOr<dns::TextAnswers>> SimResolver::ResolveAlias(std::string, absl::Duration) {
+  co_return absl::NotFoundError("NXDOMAIN");
+}
+
 awaitable<absl::StatusOr<dns::TextAnswers>> SimResolver::ResolvePtr(address::IpAddress, absl::Duration) {
   co_return absl::NotFoundError("NXDOMAIN");
 }

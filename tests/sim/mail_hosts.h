@@ -95,6 +95,8 @@ class SimResolver : public dns::Resolver {
   awaitable<absl::StatusOr<dns::MxAnswers>> ResolveMx(std::string domain, absl::Duration limit) override;
   awaitable<absl::StatusOr<dns::AddressAnswers>> ResolveAddresses(std::string host, absl::Duration limit) override;
   awaitable<absl::StatusOr<dns::TextAnswers>> ResolveTxt(std::string name, absl::Duration limit) override;
+  awaitable<absl::StatusOr<dns::TlsaAnswers>> ResolveTlsa(std::string name, absl::Duration limit) override;
+  awaitable<absl::StatusOr<dns::TextAnswers>> ResolveAlias(std::string name, absl::Duration limit) override;
   awaitable<absl::StatusOr<dns::TextAnswers>> ResolvePtr(address::IpAddress address, absl::Duration limit) override;
 
  private:

@@ -55,6 +55,16 @@ TEST_P(CacheTtl, IsKept) {
 INSTANTIATE_TEST_SUITE_P(Rfc2308, CacheTtl, testing::ValuesIn(TtlCases()),
                          [](const auto& info) { return std::string(info.param.name); });
 
+// Anybody can set the bit: it counts only from servers that the operator vouches for.
+TEST(CacheProof, AdIsBelievedOnlyWhereTheServersAre) {
+  MessageBuilder builder("a.test", RecordType::kA);
+  const std::string message = builder.Address("a.test", 60, "192.0.2.1").Authenticated().Build();
+  CacheOptions options;
+  EXPECT_FALSE(MakeResult(kQuestion, message, kNow, options).authenticated);
+  options.believe_ad = true;
+  EXPECT_TRUE(MakeResult(kQuestion, message, kNow, options).authenticated);
+}
+
 std::shared_ptr<const Result> ResultUntil(absl::Time expires, std::string text = "") {
   auto result = std::make_shared<Result>();
   result->expires = expires;

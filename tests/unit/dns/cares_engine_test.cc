@@ -80,6 +80,7 @@ class NameServer {
   static std::string Answer(const std::string& query, bool udp) {
     const std::string label = query.substr(13, static_cast<unsigned char>(query[12]));
     if (label == "silent") return "";
+    if (label == "proof") return AnswerWithFlags(query);
     const std::string name = label + ".test";
     MessageBuilder builder(name, RecordType::kMx);
     if (label == "gone") builder.Code(3).Soa("test", 60, 60);
@@ -90,6 +91,16 @@ class NameServer {
     message.replace(0, 2, query.substr(0, 2));
     if (label == "big" && udp) message[2] |= 0x02;  // TC.
     return message;
+  }
+
+  // Its one MX says whether AD and DO were asked for.
+  static std::string AnswerWithFlags(const std::string& query) {
+    const bool ad = (query[3] & 0x20) != 0;
+    const bool opt = query[11] == 1 && query[query.size() - 9] == 41;
+    const bool proof = opt && (query[query.size() - 4] & 0x80) != 0;
+    MessageBuilder builder("proof.test", RecordType::kMx);
+    std::string message = builder.Mx("proof.test", 60, ad, proof ? "do.test" : "plain.test").Build();
+    return message.replace(0, 2, query.substr(0, 2));
   }
 
   int udp_ = -1;
@@ -153,6 +164,35 @@ TEST_F(CaresEngineTest, TruncatedAnswersAreAskedAgainOverTcp) {
   const auto message = Ask("big.test");
   ASSERT_TRUE(message.ok()) << message.status();
   EXPECT_EQ(ParseResponse(*message, "big.test", RecordType::kMx)->records[0].text, "tcp.test");
+}
+
+TEST_F(CaresEngineTest, ProofIsAskedForWhereItIsWanted) {
+  for (const bool wanted : {false, true}) {
+    CaresOptions options = Options();
+    options.ask_for_proof = wanted;
+    engine_ = *CreateCaresEngine(options);
+    const auto message = Ask("proof.test");
+    ASSERT_TRUE(message.ok()) << message.status();
+    const auto response = ParseResponse(*message, "proof.test", RecordType::kMx);
+    EXPECT_EQ(response->records[0].preference, wanted);
+    EXPECT_EQ(response->records[0].text, wanted ? "do.test" : "plain.test");
+  }
+}
+
+// All that the plain way does, the other one does too.
+TEST_F(CaresEngineTest, AskingForProofTellsFailuresApart) {
+  CaresOptions options = Options();
+  options.ask_for_proof = true;
+  engine_ = *CreateCaresEngine(options);
+  const auto gone = Ask("gone.test");
+  ASSERT_TRUE(gone.ok()) << gone.status();
+  EXPECT_EQ(ParseResponse(*gone, "gone.test", RecordType::kMx)->code, ResponseCode::kNxDomain);
+  EXPECT_TRUE(Ask("empty.test").ok());
+  EXPECT_EQ(Ask("broken.test").status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(Ask("silent.test").status().code(), absl::StatusCode::kDeadlineExceeded);
+  const auto big = Ask("big.test");
+  ASSERT_TRUE(big.ok()) << big.status();
+  EXPECT_EQ(ParseResponse(*big, "big.test", RecordType::kMx)->records[0].text, "tcp.test");
 }
 
 TEST_F(CaresEngineTest, ManyQueriesAtOnce) {

@@ -53,6 +53,31 @@ TEST(DnsMessage, AliasesAreFollowedInAnyOrderAndBoundTheTtl) {
   EXPECT_EQ(response->ttl, absl::Seconds(20));
 }
 
+TEST(DnsMessage, TheNameAtTheEndOfTheAliasesIsTold) {
+  MessageBuilder builder("a.test", RecordType::kA);
+  const std::string message =
+      builder.Name("a.test", 9, RecordType::kCname, "b.test").Address("b.test", 9, "192.0.2.1").Build();
+  EXPECT_EQ(ParseResponse(message, "a.test", RecordType::kA)->name, "b.test");
+  const auto alias = ParseResponse(message, "a.test", RecordType::kCname);
+  ASSERT_EQ(alias->records.size(), 1u);
+  EXPECT_EQ(alias->records[0].text, "b.test");
+  EXPECT_EQ(alias->name, "a.test");
+}
+
+// That a record is there counts, even where it cannot be used: none is dropped, and none is a reason to fail.
+TEST(DnsMessage, TlsaRecordsComeWhateverTheyHold) {
+  const std::string huge = "\3" + std::string(kMaxTlsaRecord, '\0');
+  MessageBuilder builder("t.test", RecordType::kTlsa);
+  const std::string message =
+      builder.Tlsa("t.test", 9, std::string("\3\1\1hash")).Tlsa("t.test", 9, "").Tlsa("t.test", 9, huge).Build();
+  const auto response = ParseResponse(message, "t.test", RecordType::kTlsa);
+  ASSERT_TRUE(response.ok()) << response.status();
+  ASSERT_EQ(response->records.size(), 3u);
+  EXPECT_EQ(response->records[0].text, "\3\1\1hash");
+  EXPECT_EQ(response->records[1].text, "");
+  EXPECT_EQ(response->records[2].text, std::string("\3\0\0", 3));
+}
+
 TEST(DnsMessage, AliasLoopEnds) {
   const std::string message = MessageBuilder("a.test", RecordType::kA)
                                   .Name("a.test", 5, RecordType::kCname, "b.test")

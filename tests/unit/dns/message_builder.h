@@ -41,6 +41,9 @@ class MessageBuilder {
     for (const std::string& part : strings) data += static_cast<char>(part.size()) + part;
     return Answer(owner, RecordType::kTxt, ttl, data);
   }
+  MessageBuilder& Tlsa(const std::string& owner, std::uint32_t ttl, const std::string& data) {
+    return Answer(owner, RecordType::kTlsa, ttl, data);
+  }
   MessageBuilder& Soa(const std::string& owner, std::uint32_t ttl, std::uint32_t minimum) {
     authority_ += Record(owner, RecordType::kSoa, ttl,
                          Encode("ns.test") + Encode("admin.test") + std::string(16, '\0') + Number32(minimum));

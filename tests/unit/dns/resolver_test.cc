@@ -101,6 +101,73 @@ TEST_F(CachingResolverTest, AsksOnceWithinTheTtl) {
   EXPECT_EQ(engine_->queries(), 2);
 }
 
+TEST_F(CachingResolverTest, TlsaAndAliasesComeAsTheyAre) {
+  engine_->Set("_25._tcp.a.test", RecordType::kTlsa,
+               MessageBuilder("_25._tcp.a.test", RecordType::kTlsa)
+                   .Tlsa("_25._tcp.a.test", 60, std::string("\3\1\1hash"))
+                   .Tlsa("_25._tcp.a.test", 60, "\3\1")
+                   .Build());
+  const auto tlsa = RunTask(resolver_.ResolveTlsa("_25._tcp.a.test", kLimit));
+  ASSERT_TRUE(tlsa.ok()) << tlsa.status();
+  EXPECT_THAT(tlsa->records, ElementsAre(TlsaRecord{3, 1, 1, "hash"}, TlsaRecord{255, 255, 255, ""}));
+  engine_->Set("a.test", RecordType::kCname,
+               MessageBuilder("a.test", RecordType::kCname).Name("a.test", 60, RecordType::kCname, "b.test").Build());
+  const auto alias = RunTask(resolver_.ResolveAlias("a.test", kLimit));
+  ASSERT_TRUE(alias.ok()) << alias.status();
+  EXPECT_THAT(alias->records, ElementsAre("b.test"));
+}
+
+// Whether AD is set in the answers for AAAA and A.
+struct ProofCase {
+  const char* name;
+  absl::StatusOr<std::string> v6, v4;
+  bool proved;
+};
+
+class AddressProof : public testing::TestWithParam<ProofCase> {
+ protected:
+  static CacheOptions Believing() {
+    CacheOptions options;
+    options.believe_ad = true;
+    return options;
+  }
+
+  ScriptedEngine* engine_ = new ScriptedEngine;
+  FakeClock clock_;
+  CachingResolver resolver_{std::unique_ptr<QueryEngine>(engine_), Believing(), clock_};
+};
+
+TEST_P(AddressProof, IsThatOfWhatGaveAddresses) {
+  engine_->Set("a.test", RecordType::kAaaa, GetParam().v6);
+  engine_->Set("a.test", RecordType::kA, GetParam().v4);
+  const auto answer = RunTask(resolver_.ResolveAddresses("a.test", kLimit));
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(answer->authenticated, GetParam().proved);
+}
+
+std::string AddressMessage(RecordType type, bool proved, const char* address) {
+  MessageBuilder builder("a.test", type);
+  if (address != nullptr) builder.Address("a.test", 60, address);
+  if (proved) builder.Authenticated();
+  return builder.Build();
+}
+
+std::vector<ProofCase> ProofCases() {
+  const auto v6 = [](bool proved, bool any = true) {
+    return AddressMessage(RecordType::kAaaa, proved, any ? "2001:db8::1" : nullptr);
+  };
+  const auto v4 = [](bool proved) { return AddressMessage(RecordType::kA, proved, "192.0.2.1"); };
+  return {{"Both", v6(true), v4(true), true},
+          {"OneOfTwo", v6(false), v4(true), false},
+          {"Neither", v6(false), v4(false), false},
+          {"NoneOfOneFamily", v6(true, false), v4(true), true},
+          {"NoneOfOneFamilyProvesNothing", v6(true, false), v4(false), false},
+          {"FailureOfOneFamilyTakesNothingAway", absl::UnavailableError("SERVFAIL"), v4(true), true}};
+}
+
+INSTANTIATE_TEST_SUITE_P(Rfc7672Section222, AddressProof, testing::ValuesIn(ProofCases()),
+                         [](const auto& info) { return std::string(info.param.name); });
+
 TEST_F(CachingResolverTest, RecoversASecondAfterAFailure) {
   engine_->Set("a.test", RecordType::kMx, absl::UnavailableError("SERVFAIL"));
   EXPECT_EQ(RunTask(resolver_.ResolveMx("a.test", kLimit)).status().code(), absl::StatusCode::kUnavailable);
@@ -256,15 +323,33 @@ TEST_F(MxResolverTest, ManyHostsAndAddressesAreBounded) {
   dns_.SetMx("a.test", records);
   dns_.SetAddresses("mx.test", addresses);
   EXPECT_EQ(Hosts("a.test").size(), static_cast<std::size_t>(kMaxHosts));
-  EXPECT_EQ(RunTask(mx_.ResolveHost("mx.test", kLimit))->size(), static_cast<std::size_t>(kMaxAddressesPerHost));
+  EXPECT_EQ(RunTask(mx_.ResolveHost("mx.test", kLimit))->addresses.size(),
+            static_cast<std::size_t>(kMaxAddressesPerHost));
 }
 
 TEST_F(MxResolverTest, FamiliesAlternateWithV6First) {
   dns_.SetAddresses("mx.test", {"192.0.2.1", "192.0.2.2", "192.0.2.3", "2001:db8::1"});
-  const auto addresses = RunTask(mx_.ResolveHost("mx.test", kLimit));
-  ASSERT_EQ(addresses->size(), 4u);
-  EXPECT_TRUE((*addresses)[0].is_v6());
-  EXPECT_TRUE((*addresses)[1].is_v4());
+  const auto addresses = RunTask(mx_.ResolveHost("mx.test", kLimit))->addresses;
+  ASSERT_EQ(addresses.size(), 4u);
+  EXPECT_TRUE(addresses[0].is_v6());
+  EXPECT_TRUE(addresses[1].is_v4());
+}
+
+TEST_F(MxResolverTest, WhatIsProvedIsToldOfNamesAndAddresses) {
+  dns_.SetMx("a.test", {{10, "mx.test"}});
+  dns_.SetAlias("mx.test", "real.test");
+  dns_.SetAddresses("real.test", {"192.0.2.1"});
+  dns_.SetAddresses("implicit.test", {"192.0.2.1"});
+  EXPECT_FALSE(Resolve("a.test")->authenticated);
+  EXPECT_FALSE(Resolve("implicit.test")->authenticated);
+  for (const char* name : {"a.test", "mx.test", "implicit.test"}) dns_.SetSecure(name);
+  EXPECT_TRUE(Resolve("a.test")->authenticated);
+  EXPECT_TRUE(Resolve("implicit.test")->authenticated);
+  EXPECT_FALSE(RunTask(mx_.ResolveHost("mx.test", kLimit))->authenticated);
+  dns_.SetSecure("real.test");
+  const auto host = RunTask(mx_.ResolveHost("mx.test", kLimit));
+  EXPECT_TRUE(host->authenticated);
+  EXPECT_EQ(host->alias_of, "real.test");
 }
 
 TEST_F(MxResolverTest, HostWithoutAddressIsNotFound) {
