@@ -112,12 +112,16 @@ absl::Status Validator::SmtpListeners() const {
 }
 
 absl::Status Validator::OutgoingTls() const {
-  const auto dane = [](v1::DeliveryTls::Policy policy) { return policy >= v1::DeliveryTls::dane; };
-  const std::string unbuilt = "is not built yet: remove the key";
-  if (dane(config_.delivery().tls().policy())) return source_.Error("delivery.tls.policy", "dane " + unbuilt);
+  // Without a resolver that validates, every zone would look unsigned, and nothing would ever be checked.
+  const auto checks_nothing = [&](v1::DeliveryTls::Policy policy) {
+    return policy >= v1::DeliveryTls::dane && !config_.dns().validating();
+  };
+  const std::string needs =
+      "dane needs dns.validating: true, and in dns.servers a resolver that validates DNSSEC; or write opportunistic";
+  if (checks_nothing(config_.delivery().tls().policy())) return source_.Error("delivery.tls.policy", needs);
   for (int i = 0; i < config_.delivery().routes_size(); ++i) {
-    if (!dane(config_.delivery().routes(i).tls().policy())) continue;
-    return source_.Error(absl::StrCat("delivery.routes[", i, "].tls.policy"), "dane " + unbuilt);
+    if (!checks_nothing(config_.delivery().routes(i).tls().policy())) continue;
+    return source_.Error(absl::StrCat("delivery.routes[", i, "].tls.policy"), needs);
   }
   return absl::OkStatus();
 }

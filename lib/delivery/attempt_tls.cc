@@ -4,7 +4,9 @@
 namespace hikyaku::delivery {
 
 awaitable<absl::Status> Attempt::ChoosePolicy(const PlannedHost& host) {
-  if (wish_ == TlsWish::kWaived) {
+  // dane_only is the operator's word, though DNS fills it in.
+  const bool dane_only = ChooseTls(env_.network->tls, hop_).demand.level == TlsLevel::kDaneOnly;
+  if (wish_ == TlsWish::kWaived && !dane_only) {
     policy_ = WaivedPolicy(env_.network->tls, hop_);
     co_return absl::OkStatus();
   }

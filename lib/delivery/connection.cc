@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "lib/delivery/dane.h"
 #include "lib/metrics/metrics.h"
 #include "lib/net/deadline.h"
 #include "lib/net/limit.h"
@@ -93,7 +94,8 @@ awaitable<void> Connection::Open() {
 // The stream that was is gone with what it held: nothing of the clear text is ever read again.
 awaitable<absl::Status> Connection::Encrypt() {
   tls::PeerPolicy policy;
-  policy.host = key_.host;
+  policy.dane = key_.tls.dane;
+  policy.host = policy.dane ? policy.dane->base : key_.host;
   policy.enforce = key_.tls.level >= TlsLevel::kVerify;
   tls::Handshake shaken =
       co_await tls::HandshakeAsClient(tls_context_, std::move(stream_), std::move(policy), timeouts_.tls);
@@ -102,11 +104,13 @@ awaitable<absl::Status> Connection::Encrypt() {
     if (cancelled()) co_return shaken.status;
     const bool unproved = absl::IsFailedPrecondition(shaken.status);
     (unproved ? Count().unproved : Count().failed).Increment();
+    if (unproved && key_.tls.dane) CountDane(DaneResult::kMismatch);
     tls_failure_ = TlsFailure{unproved ? TlsFailure::What::kUnproved : TlsFailure::What::kHandshake,
                               std::string(Reason(shaken.status)), shaken.proof.flaw};
     co_return shaken.status;
   }
   (shaken.proof.verified ? Count().verified : Count().unverified).Increment();
+  if (key_.tls.dane) CountDane(DaneResult::kOk);
   if (shaken.stream->info().resumed) Count().resumed.Increment();
   tls_info_ = shaken.stream->info();
   tls_stream_ = shaken.stream.get();

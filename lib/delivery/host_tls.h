@@ -1,7 +1,7 @@
 // Which TLS one attempt asks for, host by host: the operator's configuration and routes, and what the domain and its
 // hosts publish.
 //
-// Source:     RFC 3207, RFC 8314, RFC 7435 (opportunistic by default), RFC 8461 (MTA-STS).
+// Source:     RFC 3207, RFC 8314, RFC 7435 (opportunistic by default), RFC 7672 (dane.h), RFC 8461 (MTA-STS).
 // Non-goals:  connecting; the fall back to clear text after handshakes that failed (attempt.h).
 // Threading:  one owner, the coroutine of the attempt.
 #ifndef HIKYAKU_LIB_DELIVERY_HOST_TLS_H_
@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "lib/base/clock.h"
+#include "lib/delivery/dane.h"
 #include "lib/delivery/plan.h"
 #include "lib/delivery/route.h"
 #include "lib/delivery/tls_policy.h"
@@ -78,6 +79,9 @@ class HostTls {
   const std::optional<mta_sts::Found>& sts() const { return sts_; }
 
  private:
+  HostPolicy Configured() const;
+  awaitable<absl::StatusOr<DaneDecision>> AskDane(const PlannedHost& host);
+  void ApplyDane(DaneDecision decision, const PlannedHost& host, HostPolicy* policy) const;
   awaitable<absl::Status> PrepareSts();
   void ApplySts(const PlannedHost& host, HostPolicy* policy) const;
 

@@ -13,8 +13,11 @@ namespace {
 
 constexpr std::size_t kNonceBytes = 24;  // 192 bits; RFC 5802 asks for what nobody can guess.
 
-bool Trusted(const Connection& connection, const Login& login) {
-  return login.options().allow_clear || (connection.tls() && connection.tls()->proof.verified);
+// Empty: the password may be shown.
+absl::string_view WhyNot(const Connection& connection, const Login& login) {
+  if (connection.key().tls.no_login) return "the host has TLSA records, but none that it could be proved by";
+  if (login.options().allow_clear || (connection.tls() && connection.tls()->proof.verified)) return "";
+  return "TLS has not proven the host; see tls.policy and auth.allow_clear of the route";
 }
 
 std::string NothingInCommon(const std::string& offered) {
@@ -29,10 +32,8 @@ awaitable<std::optional<outcome::Outcome>> LogIn(Connection& connection, Login& 
   const std::string& route = login.route();
   auto ready = login.Get(clock.Now());
   if (!ready.ok()) co_return JudgeNoLogin(ready.status().message(), route, connection.remote());
-  if (!Trusted(connection, login)) {
-    co_return JudgeNoLogin("TLS has not proven the host; see tls.policy and auth.allow_clear of the route", route,
-                           connection.remote());
-  }
+  const absl::string_view why_not = WhyNot(connection, login);
+  if (!why_not.empty()) co_return JudgeNoLogin(why_not, route, connection.remote());
   const std::string& offered = connection.session().extensions().auth;
   const auto mechanism = smtp::ChooseSasl(offered, login.options().mechanisms);
   if (!mechanism) co_return JudgeNoLogin(NothingInCommon(offered), route, connection.remote());

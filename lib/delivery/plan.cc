@@ -106,6 +106,7 @@ void Plan::AddHost(const dns::MxHost& host, dns::HostAnswer answer) {
   planned.name_proved = hosts_proved_;
   planned.addresses_proved = answer.authenticated;
   planned.alias_of = std::move(answer.alias_of);
+  planned.next_hop_alias = next_hop_alias_;
   planned.named_by_operator = hop_.routed && hop_.literal;
   absl::Status refusal;
   for (const address::IpAddress& address : answer.addresses) {

@@ -42,7 +42,8 @@ struct PlannedHost {
   // `name` has these addresses.
   bool name_proved = false;
   bool addresses_proved = false;
-  std::string alias_of;  // The real name, where `name` is an alias.
+  std::string alias_of;        // The real name, where `name` is an alias.
+  std::string next_hop_alias;  // The same of the domain whose MX was asked; only where it is proved.
 };
 
 // Bounds what an attempt spends on finding and reaching hosts; the dialogue has its own limits.
@@ -86,9 +87,6 @@ class Plan {
 
   // What stood in the way so far: what to say of the mail when no host that was given has an answer.
   const std::optional<outcome::Outcome>& trouble() const { return trouble_; }
-
-  // The real name of the domain whose MX was asked, where it is an alias and DNSSEC proves it; else empty.
-  const std::string& next_hop_alias() const { return next_hop_alias_; }
 
  private:
   awaitable<absl::Status> LookUpMx();

@@ -8,6 +8,8 @@ absl::string_view TlsLevelName(TlsLevel level) {
     case TlsLevel::kOpportunistic: return "opportunistic";
     case TlsLevel::kRequire: return "require";
     case TlsLevel::kVerify: return "verify";
+    case TlsLevel::kDane: return "dane";
+    case TlsLevel::kDaneOnly: return "dane_only";
   }
   return "?";
 }

@@ -11,6 +11,8 @@ TlsPolicy ChooseTls(const TlsSettings& settings, const NextHop& hop) {
   policy.rule = "delivery.tls";
   policy.demand.level = settings.level;
   if (absl::StartsWith(hop.host, "unix:")) policy.demand.level = TlsLevel::kNone;  // It does not leave the machine.
+  const bool own_word = hop.rule != nullptr && hop.rule->tls.has_value();
+  if (hop.routed && !own_word && policy.demand.level == TlsLevel::kDane) policy.demand.level = TlsLevel::kOpportunistic;
   if (hop.rule == nullptr) return policy;
   const RouteRule& row = *hop.rule;
   if (row.tls || row.tls_implicit) policy.rule = row.text;

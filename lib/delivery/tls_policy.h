@@ -32,6 +32,7 @@ struct TlsPolicy {
   std::string rule;  // "delivery.tls", "delivery.routes[2] (example.net)".
 };
 
+// A route to a next hop of its own has DANE only by its own word; kDaneOnly, which forbids the rest, holds for all.
 TlsPolicy ChooseTls(const TlsSettings& settings, const NextHop& hop);
 
 }  // namespace hikyaku::delivery

@@ -21,14 +21,16 @@ HostPolicy WaivedPolicy(const TlsSettings& settings, const NextHop& hop) {
   const TlsPolicy configured = ChooseTls(settings, hop);
   HostPolicy policy;
   policy.demand = configured.demand;
-  if (policy.demand.level > TlsLevel::kVerify) policy.demand.level = TlsLevel::kOpportunistic;  // What DNS would say.
+  if (policy.demand.level > TlsLevel::kVerify) {  // What DNS would say.
+    policy.demand.level = policy.demand.implicit ? TlsLevel::kRequire : TlsLevel::kOpportunistic;
+  }
   policy.level = std::string(TlsLevelName(policy.demand.level));
   policy.rule = policy.demand.level == TlsLevel::kOpportunistic ? kWaivedRule : configured.rule;
   return policy;
 }
 
 bool HasCertainName(const PlannedHost& host, const NextHop& hop, const HostPolicy& policy) {
-  return !hop.mx_lookup || host.name == hop.host || policy.listed;
+  return !hop.mx_lookup || host.name == hop.host || host.name_proved || policy.listed;
 }
 
 void RequireProof(const PlannedHost& host, const NextHop& hop, HostPolicy* policy) {

@@ -186,6 +186,10 @@ Outcome JudgeRequireTlsNowhere(absl::string_view domain) {
       absl::StrCat("the mail requires TLS all the way, which no mail host of ", domain, " offers (REQUIRETLS)"));
 }
 
+Outcome JudgeTlsUnmet(absl::string_view policy, absl::string_view why, absl::string_view host) {
+  return FromUs(Kind::kTransient, Scope::kHost, {4, 7, 5}, absl::StrCat("the policy is ", policy, ", but ", why), host);
+}
+
 Outcome JudgeLoginRefused(const smtp::Reply& reply, absl::string_view route, absl::string_view remote) {
   smtp::Reply said = reply;
   said.text = absl::StrCat("the login of ", route, " is refused: ", reply.text);

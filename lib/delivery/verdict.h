@@ -73,6 +73,8 @@ outcome::Outcome JudgeTls(const TlsFailure& failure, absl::string_view policy, a
 
 // The MTA-STS policy of `domain` does not list `host`: nobody connects to it. The next host is asked.
 outcome::Outcome JudgeNotInSts(absl::string_view host, absl::string_view domain);
+// The host is not asked at all: `why` says what it lacks that the policy asks for.
+outcome::Outcome JudgeTlsUnmet(absl::string_view policy, absl::string_view why, absl::string_view host);
 
 // The mail requires TLS that proves the host (RFC 8689 §4.2.1), and `host` has its name from unsigned DNS alone.
 outcome::Outcome JudgeUncertainName(absl::string_view host);

@@ -1,20 +1,22 @@
 // What a peer must prove of itself in the handshake, and whether its certificates do.
 //
 // Source:     RFC 5280 (chain), RFC 6125 (name: dNSName alone, a wildcard stands for the whole first label),
-//             RFC 8461 §4.1 (the same rules for MTA-STS).
+//             RFC 8461 §4.1 (the same rules for MTA-STS); dane.h.
 // Non-goals:  revocation (no OCSP, no CRL); which policy holds for whom (lib/delivery).
 // Threading:  pure functions; TrustRoots is constant and safe from every thread.
 #ifndef HIKYAKU_LIB_TLS_PEER_POLICY_H_
 #define HIKYAKU_LIB_TLS_PEER_POLICY_H_
 
 #include <memory>
+#include <optional>
 #include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "lib/tls/dane.h"
+#include "lib/tls/peer_proof.h"
 
 struct x509_store_st;
 
@@ -42,21 +44,13 @@ struct PeerPolicy {
   std::string host;
   // A peer that does not prove itself is refused within the handshake. False: it is talked to all the same, and marked.
   bool enforce = false;
+  // Instead of authorities, the TLSA records of the host say what proves it; then `host` is only what SNI says.
+  std::optional<DaneDemand> dane = {};
 
   // Sessions are resumed only where all of the policy is the same.
   std::string CacheKey() const;
 
   bool operator==(const PeerPolicy&) const = default;
-};
-
-// What stands in the way of the proof: the failure types of RFC 8460 §4.3.
-enum class Flaw { kNone, kNoCertificate, kHostMismatch, kExpired, kNotTrusted, kOther };
-
-struct PeerProof {
-  bool verified = false;
-  Flaw flaw = Flaw::kNone;
-  std::string why;   // Why it is not verified, for people; empty when it is.
-  std::string peer;  // "CN=mx.example.net, issued by CN=Example CA, until 2027-01-31"; as the peer says, not checked.
 };
 
 // Judges the chain that a peer sent (DER, its own certificate first) at `now`.

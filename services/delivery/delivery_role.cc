@@ -15,6 +15,7 @@ absl::StatusOr<std::unique_ptr<DeliveryRole>> DeliveryRole::Start(net::IoPool& p
   ASSIGN_OR_RETURN(WorkerOptions options, WorkerOptionsFrom(config));
   ASSIGN_OR_RETURN(Network network, NetworkFrom(config, clock, ledger));
   std::unique_ptr<DeliveryRole> role(new DeliveryRole(clock));
+  role->believes_resolver_ = config.dns().validating();
   role->ledger_ = std::move(ledger);
   ASSIGN_OR_RETURN(role->resolver_, dns::CreateCaresResolver(std::move(resolver_options)));
   role->keyring_ = std::make_unique<DkimKeyring>(DkimOptionsFrom(config));
@@ -25,6 +26,9 @@ absl::StatusOr<std::unique_ptr<DeliveryRole>> DeliveryRole::Start(net::IoPool& p
 }
 
 absl::Status DeliveryRole::Reload(const v1::Config& config) {
+  if (AsksForDane(config) && !believes_resolver_) {
+    return absl::InvalidArgumentError("dns.validating, which dane needs, is taken over by a restart alone");
+  }
   ASSIGN_OR_RETURN(Network network, NetworkFrom(config, clock_, ledger_));
   worker_->Update(std::move(network));
   keyring_->Update(DkimOptionsFrom(config));

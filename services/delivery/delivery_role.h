@@ -44,6 +44,7 @@ class DeliveryRole {
   explicit DeliveryRole(Clock& clock) : clock_(clock) {}
 
   Clock& clock_;
+  bool believes_resolver_ = false;
   std::shared_ptr<WarmUpLedger> ledger_;
   std::unique_ptr<dns::Resolver> resolver_;
   std::unique_ptr<DkimKeyring> keyring_;

@@ -82,6 +82,8 @@ TlsLevel LevelFrom(v1::DeliveryTls::Policy policy) {
     case v1::DeliveryTls::none: return TlsLevel::kNone;
     case v1::DeliveryTls::require: return TlsLevel::kRequire;
     case v1::DeliveryTls::verify: return TlsLevel::kVerify;
+    case v1::DeliveryTls::dane: return TlsLevel::kDane;
+    case v1::DeliveryTls::dane_only: return TlsLevel::kDaneOnly;
     default: return TlsLevel::kOpportunistic;
   }
 }
@@ -191,6 +193,13 @@ DkimOptions DkimOptionsFrom(const v1::Config& config) {
     options.rows.push_back(std::move(row));
   }
   return options;
+}
+
+bool AsksForDane(const v1::Config& config) {
+  const auto dane = [](v1::DeliveryTls::Policy policy) { return policy >= v1::DeliveryTls::dane; };
+  const auto& routes = config.delivery().routes();
+  return dane(config.delivery().tls().policy()) ||
+         std::any_of(routes.begin(), routes.end(), [&](const v1::Route& route) { return dane(route.tls().policy()); });
 }
 
 absl::StatusOr<dns::CaresResolverOptions> ResolverOptionsFrom(const v1::Config& config) {

@@ -28,6 +28,9 @@ absl::StatusOr<Network> NetworkFrom(const v1::Config& config, Clock& clock,
 // Empty rows: nothing is signed.
 DkimOptions DkimOptionsFrom(const v1::Config& config);
 
+// Whether a policy needs a resolver that is believed (dns.validating).
+bool AsksForDane(const v1::Config& config);
+
 absl::StatusOr<dns::CaresResolverOptions> ResolverOptionsFrom(const v1::Config& config);
 
 }  // namespace hikyaku::delivery

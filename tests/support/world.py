@@ -32,9 +32,9 @@ def in_turn(*given, stage):
 
 
 class World:
-    def __init__(self, stage, config=None, node=None):
+    def __init__(self, stage, config=None, node=None, dns=None):
         self.serial = itertools.count(1)
-        self.dns = stage.dns()
+        self.dns = dns or stage.dns()
         self.node = node or stage.node(config)
         self.api = stage.api(self.node)
 

@@ -43,6 +43,10 @@ TEST_P(BadValue, StopsTheStart) {
 INSTANTIATE_TEST_SUITE_P(
     Validate, BadValue,
     testing::ValuesIn<BadCase>({
+        {"DaneWithoutValidation", "delivery: {tls: {policy: dane}}\n",
+         "f:3: delivery.tls.policy: dane needs dns.validating: true"},
+        {"DaneOnARouteWithoutValidation", "delivery: {routes: [{domain: a.test, tls: {policy: dane_only}}]}\n",
+         "f:3: delivery.routes[0].tls.policy: dane needs dns.validating: true"},
         {"DkimWithoutRows", "dkim: {folder: /k}\n", "f:3: dkim.domains: is missing"},
         {"DkimWithoutFolder", "dkim: {domains: [{domain: a.test, selectors: [k]}]}\n", "f:3: dkim.folder: is missing"},
         {"DkimWithoutDomain", "dkim: {folder: /k, domains: [{selectors: [k]}]}\n",

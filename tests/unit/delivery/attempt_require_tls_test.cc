@@ -15,6 +15,7 @@
 #include "tests/unit/delivery/fake_world.h"
 #include "tests/unit/net/run.h"
 #include "tests/unit/tls/identities.h"
+#include "tests/unit/tls/tlsa_of.h"
 
 namespace hikyaku::delivery {
 namespace {
@@ -162,6 +163,16 @@ TEST_F(RequireTls, NamesAreCertainByMtaSts) {
   EXPECT_EQ(policy.rule, "") << "a policy that asks for enough is left as it is";
 }
 
+TEST_F(RequireTls, NamesAreCertainByDnssec) {
+  NextHop hop;
+  hop.host = "d.test";
+  PlannedHost host;
+  host.name = "mx.test";
+  host.name_proved = true;
+  HostPolicy policy;
+  EXPECT_TRUE(HasCertainName(host, hop, policy));
+}
+
 // §5: the report about such a mail is not lost for want of it.
 TEST_F(RequireTls, OfAReportIsSaidWhereItCanBe) {
   queue::Lease report = Required("mx.test");
@@ -207,6 +218,18 @@ TEST_F(SenderTls, WaivedLeavesTheOperatorsWord) {
   EXPECT_EQ(WaivedPolicy(settings, hop).Text(), "opportunistic by TLS-Required: No of the mail");
   settings.level = TlsLevel::kVerify;
   EXPECT_EQ(WaivedPolicy(settings, hop).Text(), "verify by delivery.tls");
+}
+
+TEST_F(SenderTls, WaivedAsksForNoDaneButLeavesDaneOnly) {
+  for (const char* name : {"d.test", "mx.test", "_25._tcp.mx.test"}) resolver_.SetSecure(name);
+  resolver_.SetTlsa("_25._tcp.mx.test", {{3, 1, 1, std::string(32, 'x')}});
+  queue::Lease lease = MakeLease("d.test", {"b@d.test"});
+  lease.delivery.mutable_envelope()->set_tls_optional(true);
+  network_->tls.level = TlsLevel::kDaneOnly;
+  Mx({});
+  EXPECT_EQ(Deliver(lease).enhanced.ToString(), "4.7.5");
+  network_->tls.level = TlsLevel::kDane;
+  EXPECT_EQ(Deliver(lease).tls->policy, "opportunistic by TLS-Required: No of the mail");
 }
 
 // ---- Reports on TLS. ----
@@ -263,6 +286,29 @@ TEST_F(SessionLog, FailuresAreToldByTheirKind) {
     EXPECT_EQ(session.receiving_ip(), ip);
     EXPECT_EQ(session.reason().empty(), c.identity == nullptr) << session.reason();
   }
+}
+
+TEST_F(SessionLog, DaneIsToldOfTheHostAndItsRecords) {
+  network_->tls.level = TlsLevel::kDane;
+  for (const char* name : {"d.test", "mx.test", "_25._tcp.mx.test"}) resolver_.SetSecure(name);
+  const auto publish = [&](const tls::TlsaRecord& r) {
+    resolver_.SetTlsa("_25._tcp.mx.test", {{r.usage, r.selector, r.matching, r.data}});
+  };
+  Mx({});
+  publish(tls::TlsaOf(3, 1, 1, SelfSigned()));
+  EXPECT_EQ(Only().result_type(), "certificate-not-trusted");
+  const tls::TlsaRecord fits = tls::TlsaOf(3, 1, 1, tls::GoodIdentity());
+  publish(fits);
+  const TlsSession session = Only();
+  EXPECT_EQ(session.policy_type(), "tlsa");
+  EXPECT_EQ(session.policy_domain(), "mx.test");
+  ASSERT_EQ(session.policy_strings_size(), 1);
+  EXPECT_EQ(session.policy_strings(0), tls::TlsaText(fits));
+  EXPECT_EQ(session.result_type(), "");
+  resolver_.Fail("_25._tcp.mx.test", absl::UnavailableError("SERVFAIL"));
+  const TlsSession failed = Only();
+  EXPECT_EQ(failed.result_type(), "validation-failure");
+  EXPECT_EQ(failed.receiving_host(), "mx.test");
 }
 
 TEST_F(SessionLog, AHandshakeThatFailsIsToldOnceAndItsFallBackNot) {

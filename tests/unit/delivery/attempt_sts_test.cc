@@ -14,6 +14,7 @@
 #include "tests/unit/delivery/fake_world.h"
 #include "tests/unit/net/run.h"
 #include "tests/unit/tls/identities.h"
+#include "tests/unit/tls/tlsa_of.h"
 
 namespace hikyaku::delivery {
 namespace {
@@ -184,6 +185,48 @@ TEST_F(AttemptStsTest, EnforceSendsNothingToAHostThatDoesNot) {
     EXPECT_EQ(what.find("4.7.5 the policy is verify by MTA-STS of d.test, but the certificate"), 0u) << what;
     EXPECT_EQ(mx->Count("MAIL"), 0);
   }
+}
+
+// ---- Beside DANE (RFC 8461 §2). ----
+
+class StsBesideDane : public AttemptStsTest {
+ protected:
+  void PublishTlsa(const tls::TlsaRecord& record) {
+    network_->tls.level = TlsLevel::kDane;
+    resolver_.SetTlsa("_25._tcp.mx.test", {{record.usage, record.selector, record.matching, record.data}});
+    for (const char* name : {"d.test", "mx.test", "_25._tcp.mx.test"}) resolver_.SetSecure(name);
+  }
+};
+
+TEST_F(StsBesideDane, RecordsThatProveTheHostStandAlone) {
+  Publish("enforce", "*.mx.test");
+  PublishTlsa(tls::TlsaOf(3, 1, 1, SelfSigned()));
+  Mx(SelfSigned());
+  EXPECT_EQ(What(), "dane by TLSA of mx.test");
+}
+
+TEST_F(StsBesideDane, HostThatThePolicyBelievesIsNoWayAroundItsRecords) {
+  Publish("enforce");
+  PublishTlsa(tls::TlsaOf(3, 1, 1, SelfSigned()));
+  Mx();
+  EXPECT_EQ(What().find("4.7.5 the policy is dane by TLSA of mx.test"), 0u);
+}
+
+TEST_F(StsBesideDane, RecordsOfNoUseLeaveTheCheckToThePolicy) {
+  Publish("enforce");
+  PublishTlsa({1, 1, 1, std::string(32, 'x')});
+  const auto mx = Mx(SelfSigned());
+  EXPECT_EQ(What().find("4.7.5 the policy is verify by MTA-STS of d.test"), 0u);
+  Mx();
+  EXPECT_EQ(What(), "verify by MTA-STS of d.test");
+}
+
+TEST_F(StsBesideDane, WhereThereAreNoRecordsThePolicyHolds) {
+  Publish("enforce");
+  PublishTlsa({1, 1, 1, std::string(32, 'x')});
+  resolver_.SetTlsa("_25._tcp.mx.test", {});
+  Mx(SelfSigned());
+  EXPECT_EQ(What().find("4.7.5 the policy is verify by MTA-STS of d.test"), 0u);
 }
 
 TEST_F(AttemptStsTest, EnforceSendsNothingInClearText) {

@@ -1,86 +1,8 @@
 // The ladder of TLS in an attempt: what goes out in the clear, what over TLS, and what does not go at all.
-#include <boost/asio/io_context.hpp>
-#include <memory>
-#include <string>
-#include <vector>
-
-#include "gtest/gtest.h"
-#include "lib/delivery/attempt.h"
-#include "lib/dns/fake_resolver.h"
-#include "tests/unit/delivery/fake_world.h"
-#include "tests/unit/net/run.h"
-#include "tests/unit/tls/identities.h"
+#include "tests/unit/delivery/attempt_tls_fixture.h"
 
 namespace hikyaku::delivery {
 namespace {
-
-using outcome::Kind;
-using outcome::Outcome;
-using Strings = std::vector<std::string>;
-
-class AlwaysHeld : public LeaseGuard {
- public:
-  bool Begin() override { return true; }
-  bool alive() const override { return true; }
-};
-
-// d.test and other.test have one MX, mx.test.
-class AttemptTlsTest : public testing::Test {
- protected:
-  AttemptTlsTest() {
-    options_.helo = "us.test";
-    options_.timeouts.tls = absl::Milliseconds(200);
-    for (const char* domain : {"d.test", "other.test"}) resolver_.SetMx(domain, {{10, "mx.test"}});
-    resolver_.SetAddresses("mx.test", {"11.0.0.1"});
-    network_->dialer = dialer_;
-    network_->tls.context = tls::Client();
-    network_->tls.level = TlsLevel::kOpportunistic;
-  }
-
-  ~AttemptTlsTest() override {
-    quits_.Cancel();
-    dialer_->Cancel();
-    while (dialer_->connections() + quits_.size() > 0) {
-      context_.restart();
-      context_.run_one();
-    }
-  }
-
-  std::shared_ptr<FakePeer> Mx(const tls::Identity& identity = tls::GoodIdentity()) {
-    auto mx = dialer_->Listen("11.0.0.1:25", {"STARTTLS"});
-    mx->SpeakTls(tls::Server(identity));
-    return mx;
-  }
-
-  std::shared_ptr<FakePeer> MxWithoutTls() { return dialer_->Listen("11.0.0.1:25"); }
-
-  Outcome Deliver(const std::string& domain = "d.test", absl::Duration waited = absl::ZeroDuration()) {
-    queue::Lease lease = MakeLease(domain, {"b@" + domain});
-    if (waited > absl::ZeroDuration()) {
-      lease.delivery.set_attempts(1);
-      lease.delivery.set_first_attempt_micros(absl::ToUnixMicros(clock_.Now() - waited));
-    }
-    auto network = std::make_shared<const Network>(*network_);
-    Attempt attempt({options_, network, resolver_, pool_, clock_}, lease, guard_);
-    EXPECT_EQ(net::RunTask(context_, attempt.Run()), Attempt::End::kJudged);
-    return attempt.outcomes().at(0);
-  }
-
-  boost::asio::io_context context_;
-  AttemptOptions options_;
-  dns::FakeResolver resolver_;
-  std::shared_ptr<FakeDialer> dialer_ = std::make_shared<FakeDialer>();
-  std::shared_ptr<Network> network_ = std::make_shared<Network>();
-  FakeClock clock_;
-  AlwaysHeld guard_;
-  net::TaskGroup quits_;
-  ConnectionPool pool_{PoolOptions(), clock_, quits_, context_.get_executor()};
-};
-
-const tls::Identity& SelfSigned() {
-  static const auto* const identity = new tls::Identity(tls::MakeIdentity("mx", {"mx.test"}, nullptr));
-  return *identity;
-}
 
 TEST_F(AttemptTlsTest, TakesTlsWhereItIsOffered) {
   const auto mx = Mx();

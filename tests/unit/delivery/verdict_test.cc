@@ -100,6 +100,7 @@ std::map<std::string, Judgement> Rows() {
       {"TlsHandshakeFails", Next(JudgeTls({TlsFailure::What::kHandshake, "x"}, "opportunistic (x)", kRemote))},
       {"TlsHostUnproved", Next(JudgeTls({TlsFailure::What::kUnproved, "expired"}, "verify (x)", kRemote))},
       {"TlsHostNotListed", Next(JudgeNotInSts("mx.example.net", "example.net"))},
+      {"TlsCannotBeAsPolicySays", Next(JudgeTlsUnmet("dane (x)", "no records", "mx.test"))},
       {"LoginRefused", Next(JudgeLoginRefused(R(535), "delivery.routes[0]", kRemote))},
       {"NoLogin", Next(JudgeNoLogin("no TLS", "delivery.routes[0]", kRemote))},
       {"UncertainName", Next(JudgeUncertainName("mx1.example.net"))},
