@@ -100,12 +100,12 @@ void Books::NoteEnqueued(int shard, const internal::v1::EnqueueRequest& request,
 void Books::NoteLease(int worker, int shard, const storage::v1::Envelope& envelope, const std::string& domain) {
   const std::string id = IdText(envelope.message_id());
   if (!envelope.report_of().empty()) {
-    promises_.NoteLease(id, domain);
+    promises_.NoteLease(worker, id, domain);
     return reports_.NoteLease(worker, shard, id, envelope);
   }
   const auto token = tokens_.find(id);
   if (token == tokens_.end()) return Problem(absl::StrCat("a lease of an unknown mail: ", id));
-  promises_.NoteLease(token->second, domain);
+  promises_.NoteLease(worker, token->second, domain);
   leases_[{token->second, domain}][worker] = shard;
 }
 

@@ -61,6 +61,8 @@ class Books {
   void NoteTaken(const Channel& channel, const std::string& data, const std::vector<std::string>& recipients,
                  bool reply_lost);
   void NoteBrokenTls(int worker, int host) { promises_.NoteBrokenTls(worker, host); }
+  void NotePolicyTold(int worker, const std::string& domain) { promises_.NotePolicyTold(worker, domain); }
+  void NoteWorkerStart(int worker) { promises_.NoteWorkerStart(worker); }
   // A host refused for good.
   void NoteRefused(const std::string& recipient) { refused_.insert(recipient); }
   // The DNS said of a domain what ends its mail.

@@ -186,14 +186,25 @@ void Faults::AddTlsFaults() {
                         For(Some(1, 40), [&faults] { faults.tls = HostFaults::kGood; });
                       }});
   }
+  kinds_.push_back({"policy hosts", [this] {
+                      for (int i = 0; i < MailHosts::kDomains; ++i) StrikePolicyHost(i);
+                      For(Some(1, 60), [this] { cluster_.hosts.policy_hosts().HealAll(); });
+                    }});
   const bool ailing = random().Chance(0.3);
   for (int i = 0; i < MailHosts::kHosts; ++i) {
     if (ailing && random().Chance(0.4)) StrikeTls(cluster_.hosts.faults(i));
+    if (ailing && random().Chance(0.2)) StrikePolicyHost(i);
   }
 }
 
 void Faults::StrikeTls(HostFaults& faults) {
-  faults.tls = static_cast<HostFaults::Tls>(1 + random().Below(HostFaults::kTlsCount - 1));
+  faults.tls = random().Chance(0.3) ? HostFaults::kGarbage
+                                    : static_cast<HostFaults::Tls>(1 + random().Below(HostFaults::kTlsCount - 1));
+}
+
+void Faults::StrikePolicyHost(int domain) {
+  cluster_.hosts.policy_hosts().fault(domain) =
+      static_cast<PolicyFault>(random().Below(static_cast<std::uint64_t>(PolicyFault::kCount)));
 }
 
 // A key that is named and is not there: mail waits for it. And a rotation, in which one key signs, the other, or both.

@@ -62,6 +62,7 @@ class Faults {
   void AddSigningFaults();
   void StrikeHost();
   void StrikeTls(HostFaults& faults);
+  void StrikePolicyHost(int domain);
   void SetClock();
   void ResumeAll(int times);
 

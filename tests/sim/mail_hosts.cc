@@ -19,11 +19,14 @@ address::IpAddress HostAddress(int number) {
   return *address::IpAddress::FromBytes(std::string{11, 0, 0, static_cast<char>(number + 1)});
 }
 
+address::IpAddress PolicyAddress(int domain) {
+  return *address::IpAddress::FromBytes(std::string{11, 0, 1, static_cast<char>(domain + 1)});
+}
+
 // With what a host in such a state begins a handshake.
 Certificate CertificateOf(HostFaults::Tls tls) {
   switch (tls) {
     case HostFaults::kSelfSigned: return Certificate::kSelfSigned;
-    case HostFaults::kWrongName: return Certificate::kWrongName;
     case HostFaults::kExpired: return Certificate::kExpired;
     default: return Certificate::kGood;
   }
@@ -91,9 +94,11 @@ class Session {
   }
 
   awaitable<bool> Handshake(HostFaults::Tls mode) {
+    // Now and then a host answers as its neighbour.
+    const int named = channel_.host + (mode == HostFaults::kWrongName ? 1 : 0);
     const Certificate certificate = CertificateOf(mode);
-    tls::Handshake shaken =
-        co_await tls::HandshakeAsServer(HostContext(channel_.host, certificate), std::move(stream_), kForEver);
+    tls::Handshake shaken = co_await tls::HandshakeAsServer(ContextOf(MailHosts::HostName(named), certificate),
+                                                            std::move(stream_), kForEver);
     if (!shaken.status.ok()) {
       world_.Trace("host ", channel_.host, ": a handshake failed");
       books_.NoteBrokenTls(channel_.worker, channel_.host);
@@ -102,7 +107,7 @@ class Session {
     stream_ = std::move(shaken.stream);
     Reset();
     channel_.tls = true;
-    channel_.proved = certificate == Certificate::kGood;
+    channel_.proved = certificate == Certificate::kGood && named == channel_.host;
     world_.Trace("host ", channel_.host, " speaks TLS", channel_.proved ? "" : ", unproved");
     co_return true;
   }
@@ -244,7 +249,10 @@ awaitable<void> RunSession(std::unique_ptr<Session> session) { co_await session-
 
 }  // namespace
 
-MailHosts::MailHosts(World& world, Books& books) : world_(world), books_(books), hosts_(kHosts) { HealAll(); }
+MailHosts::MailHosts(World& world, Books& books, Mutant::Kind mutant)
+    : world_(world), books_(books), hosts_(kHosts), policy_hosts_(world, books, mutant) {
+  HealAll();
+}
 
 MailHosts::~MailHosts() {
   group_.Cancel();
@@ -257,6 +265,7 @@ std::string MailHosts::HostName(int number) { return absl::StrCat("mx", number %
 
 void MailHosts::HealAll() {
   for (Host& host : hosts_) host.faults = {};
+  policy_hosts_.HealAll();
   for (int i = 0; i < kDomains; ++i) SetDns(i, absl::StatusCode::kOk);
 }
 
@@ -272,7 +281,19 @@ int MailHosts::HostAt(const net::Endpoint& endpoint) {
   return -1;
 }
 
+// To the policy host of a domain.
+awaitable<absl::StatusOr<std::unique_ptr<net::Stream>>> SimDialer::DialPolicyHost(net::Endpoint to, int domain) {
+  CO_RETURN_IF_ERROR(co_await net::Sleep(world_.random.Between(absl::Milliseconds(1), absl::Milliseconds(40))));
+  if (hosts_.policy_hosts_.fault(domain) == PolicyFault::kRefuses) co_return absl::UnavailableError("refused");
+  auto [ours, theirs] = net::MakeMemoryPair(world_.executor(), net::Endpoint{HostAddress(200), 40000}, to);
+  hosts_.policy_hosts_.Serve(domain, worker_, std::move(theirs), hosts_.group_);
+  co_return std::move(ours);
+}
+
 awaitable<absl::StatusOr<std::unique_ptr<net::Stream>>> SimDialer::Dial(net::Endpoint to, net::DialOptions options) {
+  for (int i = 0; i < MailHosts::kDomains; ++i) {
+    if (to.address == PolicyAddress(i)) co_return co_await DialPolicyHost(to, i);
+  }
   const int host = MailHosts::HostAt(to);
   if (host < 0) co_return absl::UnavailableError("no route to host");
   const HostFaults::Mode mode = hosts_.faults(host).mode;
@@ -311,12 +332,26 @@ awaitable<absl::StatusOr<dns::AddressAnswers>> SimResolver::ResolveAddresses(std
   for (int i = 0; i < MailHosts::kHosts; ++i) {
     if (host == MailHosts::HostName(i)) answers.records.push_back(HostAddress(i));
   }
+  if (const int domain = PolicyHosts::DomainOfHost(host); domain >= 0) answers.records = {PolicyAddress(domain)};
   if (answers.records.empty()) co_return absl::NotFoundError("NXDOMAIN");
   co_return answers;
 }
 
-awaitable<absl::StatusOr<dns::TextAnswers>> SimResolver::ResolveTxt(std::string, absl::Duration) {
-  co_return absl::NotFoundError("NXDOMAIN");
+// The MTA-STS record of a domain, whose DNS fails as a whole.
+awaitable<absl::StatusOr<dns::TextAnswers>> SimResolver::ResolveTxt(std::string name, absl::Duration limit) {
+  constexpr absl::string_view kPrefix = "_mta-sts.";
+  if (!absl::StartsWith(name, kPrefix)) co_return absl::NotFoundError("NXDOMAIN");
+  const std::string domain = name.substr(kPrefix.size());
+  CO_RETURN_IF_ERROR(co_await net::Sleep(world_.random.Between(absl::Milliseconds(1), absl::Milliseconds(20))));
+  const absl::StatusCode code = hosts_.dns_.at(domain);
+  if (code == absl::StatusCode::kDeadlineExceeded) CO_RETURN_IF_ERROR(co_await net::Sleep(limit));
+  if (code != absl::StatusCode::kOk) co_return absl::Status(code, "DNS fails");
+  const std::string record = PolicyHosts::Record(domain[1] - '0');
+  if (record.empty()) co_return absl::NotFoundError("NXDOMAIN");
+  dns::TextAnswers answers;
+  answers.expires = absl::InfiniteFuture();
+  answers.records = {record};
+  co_return answers;
 }
 
 awaitable<absl::StatusOr<dns::TlsaAnswers>> SimResolver::ResolveTlsa(std::string, absl::Duration) {

@@ -14,6 +14,7 @@
 #include "lib/net/dialer.h"
 #include "lib/net/task_group.h"
 #include "tests/sim/books.h"
+#include "tests/sim/policy_hosts.h"
 #include "tests/sim/world.h"
 
 namespace hikyaku::sim {
@@ -37,7 +38,7 @@ struct HostFaults {
 
 class MailHosts {
  public:
-  MailHosts(World& world, Books& books);
+  MailHosts(World& world, Books& books, Mutant::Kind mutant);
   ~MailHosts();
 
   // Domains d0.test to d9.test.
@@ -47,6 +48,8 @@ class MailHosts {
   static std::string HostName(int number);  // Modulo kHosts.
 
   HostFaults& faults(int host) { return hosts_[host].faults; }
+
+  PolicyHosts& policy_hosts() { return policy_hosts_; }
 
   // DNS of a domain: kOk, kUnavailable (SERVFAIL), kNotFound (NXDOMAIN), kDeadlineExceeded (silence).
   void SetDns(int domain, absl::StatusCode code) { dns_[Domain(domain)] = code; }
@@ -63,6 +66,7 @@ class MailHosts {
   static int HostAt(const net::Endpoint& endpoint);
 
  private:
+  friend class SimDialer;
   friend class SimResolver;
   struct Host {
     HostFaults faults;
@@ -72,6 +76,7 @@ class MailHosts {
   Books& books_;
   std::map<std::string, absl::StatusCode> dns_;
   std::vector<Host> hosts_;
+  PolicyHosts policy_hosts_;
   net::TaskGroup group_;
 };
 
@@ -83,6 +88,8 @@ class SimDialer : public net::Dialer {
   awaitable<absl::StatusOr<std::unique_ptr<net::Stream>>> Dial(net::Endpoint to, net::DialOptions options) override;
 
  private:
+  awaitable<absl::StatusOr<std::unique_ptr<net::Stream>>> DialPolicyHost(net::Endpoint to, int domain);
+
   World& world_;
   MailHosts& hosts_;
   const int worker_;

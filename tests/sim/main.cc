@@ -60,6 +60,7 @@ void Add(Books::Counts& sum, const Books::Counts& counts) {
   sum.promises.clear += counts.promises.clear;
   sum.promises.encrypted += counts.promises.encrypted;
   sum.promises.proved += counts.promises.proved;
+  sum.promises.sts += counts.promises.sts;
   sum.promises.fell_back += counts.promises.fell_back;
   sum.promises.is_signed += counts.promises.is_signed;
 }
@@ -93,12 +94,11 @@ int Main(int argc, char** argv) {
   absl::PrintF(
       "%d seeds, %d failed; %s of virtual time, %d events, %d faults; %d mails: %d accepted, %d refused, %d in doubt; "
       "%d copies taken, %d of them explained duplicates (%d by twins of a key), %d bounced, %d expired; %d reports to "
-      "senders; %d copies by TLS (%d to hosts that had to prove themselves), %d in clear text (%d where TLS was "
-      "broken), "
-      "%d signed\n",
+      "senders; %d copies by TLS (%d to hosts that had to prove themselves, %d that a policy of MTA-STS bound), %d in "
+      "clear text (%d where TLS was broken), %d signed\n",
       flags.seeds, failed, absl::FormatDuration(time), events, sum.faults, sum.mails, sum.accepted, sum.refused,
       sum.unknown, sum.taken, sum.duplicates, sum.twins, sum.bounced, sum.expired, sum.reports, sum.promises.encrypted,
-      sum.promises.proved, sum.promises.clear, sum.promises.fell_back, sum.promises.is_signed);
+      sum.promises.proved, sum.promises.sts, sum.promises.clear, sum.promises.fell_back, sum.promises.is_signed);
   return failed == 0 ? 0 : 1;
 }
 

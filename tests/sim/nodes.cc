@@ -69,6 +69,7 @@ delivery::TlsSettings TlsSettings(const Clock& clock, Mutant::Kind mutant) {
   settings.level = delivery::TlsLevel::kOpportunistic;
   settings.clear_text_after = mutant == Mutant::kHastyClearText ? absl::ZeroDuration() : kClearTextAfter;
   settings.broken_memory = absl::Minutes(2);
+  settings.mta_sts = true;
   return settings;
 }
 
@@ -94,6 +95,7 @@ WorkerNode::~WorkerNode() { End(); }
 void WorkerNode::Start() {
   if (process_ != nullptr) return;
   world_.Trace("worker ", index_, " starts");
+  books_.NoteWorkerStart(index_);
   process_ = std::make_unique<Process>();
   process_->links = MakeLinks(world_, books_, shards_, index_, mutant_);
   delivery::WorkerOptions options;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -37,6 +38,14 @@ TlsLevel PolicyOf(absl::string_view domain) {
   return kPolicies[static_cast<std::size_t>(domain[1] - '0')];
 }
 
+Sts StsOf(absl::string_view domain) {
+  if (domain == "d2.test") return {Sts::kEnforce, {2, 3}};
+  if (domain == "d5.test") return {Sts::kEnforce, {5, 6}};  // Whose operator asks for no TLS at all.
+  if (domain == "d7.test") return {Sts::kTesting, {7}};
+  if (domain == "d9.test") return {Sts::kEnforce, {1}};
+  return {};
+}
+
 absl::string_view WithoutSignatures(absl::string_view message) {
   while (absl::StartsWith(message, "DKIM-Signature:")) {
     std::size_t end = message.find("\r\n");
@@ -50,8 +59,18 @@ absl::string_view WithoutSignatures(absl::string_view message) {
   return message;
 }
 
-void Promises::NoteLease(const std::string& mail, const std::string& domain) {
+void Promises::NoteLease(int worker, const std::string& mail, const std::string& domain) {
   first_leases_.try_emplace({mail, domain}, world_.now());
+  last_leases_[{worker, absl::StrCat(mail, " ", domain)}] = world_.now();
+}
+
+void Promises::NotePolicyTold(int worker, const std::string& domain) {
+  if (PolicyOf(domain) == TlsLevel::kNone) problem_(absl::StrCat("a policy that nobody may ask for: ", domain));
+  told_.try_emplace({worker, domain}, world_.now());
+}
+
+void Promises::NoteWorkerStart(int worker) {
+  for (auto it = told_.begin(); it != told_.end();) it = it->first.first == worker ? told_.erase(it) : std::next(it);
 }
 
 void Promises::NoteBrokenTls(int worker, int host) { first_broken_.try_emplace({worker, host}, world_.now()); }
@@ -68,8 +87,15 @@ void Promises::JudgeTaken(const Channel& channel, const std::string& mail, absl:
 
 void Promises::JudgeChannel(const Channel& channel, const std::string& mail, const std::string& domain) {
   ++(channel.tls ? counts_.encrypted : counts_.clear);
-  const TlsLevel policy = PolicyOf(domain);
+  const bool by_sts = MustKeepToSts(channel, mail, domain);
+  const TlsLevel policy = by_sts ? TlsLevel::kVerify : PolicyOf(domain);
   const std::string what = absl::StrCat(mail, " to ", domain, " at host ", channel.host);
+  if (by_sts) {
+    ++counts_.sts;
+    const std::vector<int> listed = StsOf(domain).hosts;
+    const bool lists = std::find(listed.begin(), listed.end(), channel.host) != listed.end();
+    if (!lists) problem_(absl::StrCat("sent to a host that the policy does not list: ", what));
+  }
   if (policy == TlsLevel::kNone && channel.tls) problem_(absl::StrCat("TLS where none is asked for: ", what));
   if (policy >= TlsLevel::kRequire && !channel.tls) problem_(absl::StrCat("clear text where TLS is required: ", what));
   if (policy == TlsLevel::kVerify) {
@@ -77,6 +103,14 @@ void Promises::JudgeChannel(const Channel& channel, const std::string& mail, con
     if (channel.tls && !channel.proved) problem_(absl::StrCat("sent to a host that did not prove itself: ", what));
   }
   if (policy == TlsLevel::kOpportunistic && !channel.tls && channel.offered) JudgeClearText(channel, mail, domain);
+}
+
+// The attempt began when the worker knew the policy.
+bool Promises::MustKeepToSts(const Channel& channel, const std::string& mail, const std::string& domain) const {
+  if (StsOf(domain).mode != Sts::kEnforce) return false;
+  const auto told = told_.find({channel.worker, domain});
+  const auto leased = last_leases_.find({channel.worker, absl::StrCat(mail, " ", domain)});
+  return told != told_.end() && leased != last_leases_.end() && leased->second > told->second;
 }
 
 // The host offered TLS to mail that would have taken it.
@@ -112,11 +146,21 @@ void Promises::JudgeSignatures(const std::string& mail, absl::string_view messag
 void Promises::JudgeEvent(const v1::Event& event) {
   if (event.type() != v1::Event::TYPE_DELIVERED) return;
   const TlsLevel policy = PolicyOf(event.domain());
-  const v1::Outcome& outcome = event.outcome();
-  const bool wrong = (policy == TlsLevel::kNone && outcome.has_tls()) ||
-                     (policy >= TlsLevel::kRequire && !outcome.has_tls()) ||
-                     (policy == TlsLevel::kVerify && !outcome.tls().verified());
-  if (wrong) problem_(absl::StrCat("told of another TLS than is asked for: ", event.message_id(), " ", event.domain()));
+  const v1::Tls& tls = event.outcome().tls();
+  const bool encrypted = event.outcome().has_tls();
+  const std::string what = absl::StrCat(event.message_id(), " ", event.domain(), ": ", tls.policy());
+  const bool wrong = (policy == TlsLevel::kNone && encrypted) || (policy >= TlsLevel::kRequire && !encrypted) ||
+                     (policy == TlsLevel::kVerify && !tls.verified());
+  if (wrong) problem_(absl::StrCat("told of another TLS than is asked for: ", what));
+  if (!encrypted) return;
+  const bool by_sts = tls.policy() == absl::StrCat("verify by MTA-STS of ", event.domain());
+  if (by_sts && (StsOf(event.domain()).mode != Sts::kEnforce || !tls.verified())) {
+    problem_(absl::StrCat("a policy that is not the domain's: ", what));
+  }
+  const bool by_level = absl::StartsWith(tls.policy(), absl::StrCat(TlsLevelName(policy), " by delivery."));
+  const bool by_own_row =
+      policy == TlsLevel::kOpportunistic || absl::EndsWith(tls.policy(), absl::StrCat("(", event.domain(), ")"));
+  if (!by_sts && !(by_level && by_own_row)) problem_(absl::StrCat("by the policy of another: ", what));
 }
 
 void Promises::Check(bool wrong_clocks) {

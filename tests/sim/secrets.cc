@@ -12,7 +12,6 @@
 #include "lib/crypto/signing_key.h"
 #include "lib/dkim/key_record.h"
 #include "lib/tls/make_certificate.h"
-#include "tests/sim/mail_hosts.h"
 #include "tests/sim/world.h"
 
 namespace hikyaku::sim {
@@ -42,14 +41,13 @@ const tls::Identity& Authority() {
   return *authority;
 }
 
-tls::Identity IdentityOf(int host, Certificate certificate) {
+tls::Identity IdentityOf(const std::string& name, Certificate certificate) {
   switch (certificate) {
     case Certificate::kGood: break;
-    case Certificate::kSelfSigned: return MakeIdentity(MailHosts::HostName(host), nullptr);
-    case Certificate::kWrongName: return MakeIdentity(MailHosts::HostName(host + 1), &Authority());
-    case Certificate::kExpired: return MakeIdentity(MailHosts::HostName(host), &Authority(), -absl::Hours(1));
+    case Certificate::kSelfSigned: return MakeIdentity(name, nullptr);
+    case Certificate::kExpired: return MakeIdentity(name, &Authority(), -absl::Hours(1));
   }
-  return MakeIdentity(MailHosts::HostName(host), &Authority());
+  return MakeIdentity(name, &Authority());
 }
 
 // The folder of the keys, which goes with the process, and the records of their public halves.
@@ -87,12 +85,12 @@ const Keys& AllKeys() {
 
 }  // namespace
 
-std::shared_ptr<const tls::ServerContext> HostContext(int host, Certificate certificate) {
-  using Contexts = std::map<std::pair<int, Certificate>, std::shared_ptr<const tls::ServerContext>>;
+std::shared_ptr<const tls::ServerContext> ContextOf(const std::string& name, Certificate certificate) {
+  using Contexts = std::map<std::pair<std::string, Certificate>, std::shared_ptr<const tls::ServerContext>>;
   static Contexts* const contexts = new Contexts;
-  std::shared_ptr<const tls::ServerContext>& context = (*contexts)[{host, certificate}];
+  std::shared_ptr<const tls::ServerContext>& context = (*contexts)[{name, certificate}];
   if (context == nullptr) {
-    const tls::Identity identity = IdentityOf(host, certificate);
+    const tls::Identity identity = IdentityOf(name, certificate);
     context = *tls::ServerContext::Create(identity.certificate, identity.key);
   }
   return context;

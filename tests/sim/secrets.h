@@ -20,13 +20,13 @@ namespace hikyaku::sim {
 // ---- TLS. ----
 
 enum class Certificate {
-  kGood,        // By the authority, for the host's name.
-  kSelfSigned,  // For its name, by nobody.
-  kWrongName,   // By the authority, for the next host.
-  kExpired,     // By the authority, for its name, until an hour ago.
+  kGood,        // By the authority.
+  kSelfSigned,  // By nobody.
+  kExpired,     // By the authority, until an hour ago.
 };
 
-std::shared_ptr<const tls::ServerContext> HostContext(int host, Certificate certificate);
+// Of a server with a certificate for `name`.
+std::shared_ptr<const tls::ServerContext> ContextOf(const std::string& name, Certificate certificate);
 
 // Believes the authority.
 std::shared_ptr<const tls::TrustRoots> Roots();

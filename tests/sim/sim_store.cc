@@ -258,6 +258,7 @@ const char* MutantName(Mutant::Kind kind) {
                                            "forget-verify",
                                            "policy-of-neighbour",
                                            "hasty-clear-text",
+                                           "ignore-sts",
                                            "forget-signing",
                                            "drop-report",
                                            "double-report"};

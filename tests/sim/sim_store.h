@@ -36,6 +36,7 @@ struct Mutant {
     kForgetVerify,       // A worker does not ask hosts to prove themselves.
     kPolicyOfNeighbour,  // A worker gives each domain the TLS policy of another one.
     kHastyClearText,     // A worker gives up TLS at its first failure.
+    kIgnoreSts,          // A worker does not do as the MTA-STS policy says that it fetched.
     kForgetSigning,      // A worker does not sign.
     kDropReport,         // Now and then a report to a sender is not written.
     kDoubleReport,       // Now and then it is written twice, under two ids.

@@ -50,7 +50,7 @@ Report Simulate(std::uint64_t seed, Mutant::Kind mutant, bool print) {
   log::SetLevel(log::Level::kOff);
   World world(seed, print);
   Books books(world);
-  MailHosts hosts(world, books);
+  MailHosts hosts(world, books, mutant);
   const absl::Duration lifetime = world.random.Chance(0.3) ? absl::Seconds(60) : absl::Minutes(30);
   const queue::Options options = ShardOptions(world.random, lifetime);
   Shards shards;
