@@ -33,6 +33,7 @@ struct ReportedPolicy {
   std::string type = "no-policy-found";  // Or "tlsa", "sts".
   std::string domain;                    // Of the policy: the recipients' domain, or for "tlsa" the host.
   std::vector<std::string> strings;
+  std::string failure = {};  // Of the policy itself: a result-type (§4.3), "dnssec-invalid"; empty: it can be followed.
 };
 
 // What a connection to one host must be, and by whose word.

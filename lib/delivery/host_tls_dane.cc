@@ -30,7 +30,8 @@ void HostTls::ApplyDane(DaneDecision decision, const PlannedHost& host, HostPoli
   if (!proves) CountDane(decision.result);  // kOk is counted when the host fits.
   if (decision.result == DaneResult::kTempFail || (only && !proves)) {
     policy->trouble = JudgeTlsUnmet(policy->Text(), decision.why, host.name);
-    if (decision.result == DaneResult::kTempFail) policy->report = {"tlsa", host.name, {}};
+    const bool failed = decision.result == DaneResult::kTempFail;
+    policy->report = {"tlsa", host.name, {}, failed ? "dnssec-invalid" : "dane-required"};
     return;
   }
   TlsDemand& demand = policy->demand;
@@ -48,6 +49,7 @@ void HostTls::ApplyDane(DaneDecision decision, const PlannedHost& host, HostPoli
   }
   const bool unusable = decision.result == DaneResult::kUnusable;
   demand.no_login = unusable;
+  if (unusable) policy->report = {"tlsa", decision.base, {}, "tlsa-invalid"};
   demand.level = unusable || demand.implicit ? TlsLevel::kRequire : TlsLevel::kOpportunistic;
   policy->level = std::string(TlsLevelName(demand.level));
   absl::StrAppend(&policy->rule, " (dane: ", decision.why, ")");

@@ -60,7 +60,7 @@ std::optional<Result> ResultOf(Connection& connection, const HostPolicy& policy)
     if (policy.report.type == tls_report::kSts && !tls->proof.verified) {
       return Result{OfFlaw(tls->proof.flaw), tls->proof.why};
     }
-    return Result{};
+    return Result{policy.report.failure, ""};
   }
   // Where the host never came to answer EHLO, nobody knows whether it has TLS.
   if (!connection.session().reusable()) return std::nullopt;
@@ -134,7 +134,8 @@ bool TlsSessionLog::Note(Connection& connection, const HostPolicy& policy, bool 
 void TlsSessionLog::NotePassedOver(const std::string& host, const HostPolicy& policy) {
   if (!wanted_ || !asked_ || !policy.trouble || policy.report.type == tls_report::kNoPolicy) return;
   TlsSession session = Begin(policy);
-  session.set_result_type(tls_report::kValidationFailure);
+  const std::string& failure = policy.report.failure;
+  session.set_result_type(failure.empty() ? std::string(tls_report::kValidationFailure) : failure);
   session.set_receiving_host(host);
   SetCut(policy.trouble->text, kMaxReason, session.mutable_reason());
   sessions_.push_back(std::move(session));

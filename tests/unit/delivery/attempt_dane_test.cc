@@ -67,6 +67,30 @@ TEST_F(AttemptDane, AuthorityInTheRecordsIsCheckedByName) {
   EXPECT_EQ(mx->Count("RCPT TO:<b@other.test>"), 0);
 }
 
+// RFC 8460 §4.3.2.1.
+TEST_F(AttemptDane, ReportsTellWhatTheRecordsCameTo) {
+  network_->tls_reports = true;
+  resolver_.SetTxt("_smtp._tls.d.test", {"v=TLSRPTv1; rua=mailto:tls@rua.test"});
+  Mx(SelfSigned());
+  const auto expect = [this](const char* type, const char* domain, const char* result) {
+    Deliver();
+    ASSERT_EQ(sessions_.size(), 1u) << result;
+    EXPECT_EQ(sessions_[0].policy_type(), type) << result;
+    EXPECT_EQ(sessions_[0].policy_domain(), domain) << result;
+    EXPECT_EQ(sessions_[0].result_type(), result);
+  };
+  expect("no-policy-found", "d.test", "");
+  Publish({tls::TlsaOf(3, 1, 1, tls::GoodIdentity())});
+  expect("tlsa", "mx.test", "certificate-not-trusted");
+  EXPECT_EQ(sessions_[0].policy_strings_size(), 1);
+  Publish({{1, 1, 1, std::string(32, 'x')}});
+  expect("tlsa", "mx.test", "tlsa-invalid");
+  network_->tls.level = TlsLevel::kDaneOnly;
+  expect("tlsa", "mx.test", "dane-required");
+  resolver_.Fail("_25._tcp.mx.test", absl::UnavailableError("SERVFAIL"));
+  expect("tlsa", "mx.test", "dnssec-invalid");
+}
+
 TEST_F(AttemptDane, StrippedTlsIsNoWayAround) {
   const auto mx = MxWithoutTls();
   Publish({tls::TlsaOf(3, 1, 1, SelfSigned())});

@@ -307,7 +307,7 @@ TEST_F(SessionLog, DaneIsToldOfTheHostAndItsRecords) {
   EXPECT_EQ(session.result_type(), "");
   resolver_.Fail("_25._tcp.mx.test", absl::UnavailableError("SERVFAIL"));
   const TlsSession failed = Only();
-  EXPECT_EQ(failed.result_type(), "validation-failure");
+  EXPECT_EQ(failed.result_type(), "dnssec-invalid");
   EXPECT_EQ(failed.receiving_host(), "mx.test");
 }
 
@@ -342,6 +342,24 @@ TEST_F(SessionLog, TellsNothingWhereNobodyAsksOrPolicyIsTheOperators) {
   Deliver(MakeLease("d.test", {"b@d.test"}));
   EXPECT_TRUE(sessions_.empty());
   EXPECT_LE(resolver_.lookups(), before + 2) << "asked for a record that nobody will use";
+}
+
+TEST_F(SessionLog, HostsThatArePassedOverAreToldOfByTheirPolicysFailure) {
+  Budget budget;
+  TlsSessionLog log(true, "d.test", resolver_, clock_, budget);
+  HostPolicy policy;
+  policy.trouble = JudgeUncertainName("mx.test");
+  log.NotePassedOver("mx.test", policy);  // Nobody has said yet that it wants to know.
+  EXPECT_TRUE(net::RunTask(context_, log.LookUp()).ok());
+  log.NotePassedOver("mx.test", policy);  // And this is no policy of the domain's.
+  policy.report = {"tlsa", "mx.test", {}, "dane-required"};
+  log.NotePassedOver("mx.test", policy);
+  const std::vector<TlsSession> sessions = log.Take();
+  ASSERT_EQ(sessions.size(), 1u);
+  EXPECT_EQ(sessions[0].policy_type(), "tlsa");
+  EXPECT_EQ(sessions[0].policy_domain(), "mx.test");
+  EXPECT_EQ(sessions[0].result_type(), "dane-required");
+  EXPECT_EQ(sessions[0].receiving_host(), "mx.test");
 }
 
 TEST_F(SessionLog, AHostThatDoesNotSpeakIsNoMatterOfTls) {

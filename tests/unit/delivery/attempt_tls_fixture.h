@@ -65,9 +65,11 @@ class AttemptTlsTest : public testing::Test {
     auto network = std::make_shared<const Network>(*network_);
     Attempt attempt({options_, network, resolver_, pool_, clock_}, lease, guard_);
     EXPECT_EQ(net::RunTask(context_, attempt.Run()), Attempt::End::kJudged);
+    sessions_ = attempt.TakeTlsSessions();
     return attempt.outcomes().at(0);
   }
 
+  std::vector<storage::v1::TlsSession> sessions_;  // Of the last attempt, for reports.
   boost::asio::io_context context_;
   AttemptOptions options_;
   dns::FakeResolver resolver_;
