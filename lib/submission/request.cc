@@ -200,7 +200,7 @@ class Reader {
     const v1::DsnOptions& asked = request_.dsn();
     if (request_.envelope_sender() == "<>")
       check_.Refuse("dsn", "needs a sender: the null reverse-path gets no reports");
-    Submission::Reports& reports = result_.reports.emplace();
+    ReportWish& reports = result_.reports.emplace();
     if (asked.notify_success()) reports.notify |= dsn::kSuccess;
     if (asked.notify_failure()) reports.notify |= dsn::kFailure;
     if (asked.notify_delay()) reports.notify |= dsn::kDelay;

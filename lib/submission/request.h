@@ -27,6 +27,13 @@ struct RequestLimits {
 // The tenant of whoever names none.
 inline constexpr char kDefaultTenant[] = "default";
 
+// What of the mail's fate is to be told to its sender by mail.
+struct ReportWish {
+  std::uint32_t notify = 0;  // As lib/dsn/options.h has it: of every recipient.
+  dsn::Returned returned = dsn::Returned::kUnspecified;
+  std::string envelope_id;  // As xtext.
+};
+
 struct Submission {
   struct Recipient {
     std::string field;    // Its path, for errors: "content.to[2].address".
@@ -53,13 +60,7 @@ struct Submission {
   bool require_tls = false;
   bool dry_run = false;
 
-  // Of `dsn`; nothing: the sender gets events and no reports.
-  struct Reports {
-    std::uint32_t notify = 0;  // As lib/dsn/options.h has it: of every recipient.
-    dsn::Returned returned = dsn::Returned::kUnspecified;
-    std::string envelope_id;  // As xtext.
-  };
-  std::optional<Reports> reports;
+  std::optional<ReportWish> reports;  // Of `dsn`; nothing: the sender gets events and no reports.
 };
 
 // `request` must outlive the answer.
