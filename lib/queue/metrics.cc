@@ -18,6 +18,14 @@ std::array<metrics::Gauge*, kPriorityClasses> ByPriority(const std::string& name
   return gauges;
 }
 
+metrics::Counter& Counter(const std::string& shard, const std::string& name, const std::string& help) {
+  return DeclareCounter(name, help, {{"shard", shard}});
+}
+
+metrics::Gauge& Gauge(const std::string& shard, const std::string& name, const std::string& help) {
+  return DeclareGauge(name, help, {{"shard", shard}});
+}
+
 template <std::size_t kCount>
 std::array<metrics::Counter*, kCount> ByLabel(const std::string& name, const std::string& help,
                                               const std::string& shard, const std::string& label,
@@ -47,33 +55,26 @@ constexpr char kDeliveriesHelp[] =
 }  // namespace
 
 Metrics::Metrics(const std::string& shard)
-    : accepted(DeclareCounter("hikyaku_queue_accepted_recipients_total", "Recipients taken in, synced to disk.",
-                              {{"shard", shard}})),
-      delivered(DeclareCounter("hikyaku_queue_delivered_recipients_total",
-                               "Recipients whose mail a peer took responsibility for.", {{"shard", shard}})),
-      deferred(DeclareCounter("hikyaku_queue_deferred_recipients_total",
-                              "Times that a recipient was put off to a later attempt.", {{"shard", shard}})),
-      bounced(DeclareCounter("hikyaku_queue_bounced_recipients_total", "Recipients that failed for good.",
-                             {{"shard", shard}})),
-      expired(DeclareCounter("hikyaku_queue_expired_recipients_total",
-                             "Recipients whose lifetime ended before any attempt worked.", {{"shard", shard}})),
-      cancelled(DeclareCounter("hikyaku_queue_cancelled_recipients_total", "Recipients that an operator purged.",
-                               {{"shard", shard}})),
-      ambiguous(DeclareCounter("hikyaku_queue_ambiguous_total",
-                               "Attempts whose final dot got no reply: each may become a duplicate.",
-                               {{"shard", shard}})),
-      lost_leases(DeclareCounter("hikyaku_queue_lost_leases_total",
-                                 "Leases that ended without a verdict: the worker went silent or away.",
-                                 {{"shard", shard}})),
-      late_verdicts(DeclareCounter("hikyaku_queue_late_verdicts_total",
-                                   "Verdicts ignored because their lease was lost before.", {{"shard", shard}})),
-      commits(DeclareCounter("hikyaku_queue_commits_total", "Group commits synced to disk.", {{"shard", shard}})),
-      commit_failures(DeclareCounter("hikyaku_queue_commit_failures_total",
-                                     "Group commits that failed; the store was reopened after each.",
-                                     {{"shard", shard}})),
-      unreadable(DeclareCounter("hikyaku_queue_unreadable_total",
-                                "Deliveries whose record or body could not be read when they were due.",
-                                {{"shard", shard}})),
+    : accepted(Counter(shard, "hikyaku_queue_accepted_recipients_total", "Recipients taken in, synced to disk.")),
+      delivered(Counter(shard, "hikyaku_queue_delivered_recipients_total",
+                        "Recipients whose mail a peer took responsibility for.")),
+      deferred(Counter(shard, "hikyaku_queue_deferred_recipients_total",
+                       "Times that a recipient was put off to a later attempt.")),
+      bounced(Counter(shard, "hikyaku_queue_bounced_recipients_total", "Recipients that failed for good.")),
+      expired(Counter(shard, "hikyaku_queue_expired_recipients_total",
+                      "Recipients whose lifetime ended before any attempt worked.")),
+      cancelled(Counter(shard, "hikyaku_queue_cancelled_recipients_total", "Recipients that an operator purged.")),
+      ambiguous(Counter(shard, "hikyaku_queue_ambiguous_total",
+                        "Attempts whose final dot got no reply: each may become a duplicate.")),
+      lost_leases(Counter(shard, "hikyaku_queue_lost_leases_total",
+                          "Leases that ended without a verdict: the worker went silent or away.")),
+      late_verdicts(
+          Counter(shard, "hikyaku_queue_late_verdicts_total", "Verdicts ignored because their lease was lost before.")),
+      commits(Counter(shard, "hikyaku_queue_commits_total", "Group commits synced to disk.")),
+      commit_failures(Counter(shard, "hikyaku_queue_commit_failures_total",
+                              "Group commits that failed; the store was reopened after each.")),
+      unreadable(Counter(shard, "hikyaku_queue_unreadable_total",
+                         "Deliveries whose record or body could not be read when they were due.")),
       group_size(DeclareHistogram("hikyaku_queue_commit_group_size", "Operations that share one sync.",
                                   metrics::CountBuckets(), {{"shard", shard}})),
       sync_seconds(DeclareHistogram("hikyaku_queue_sync_seconds", "Write and sync of one group commit.",
@@ -81,15 +82,13 @@ Metrics::Metrics(const std::string& shard)
       end_to_end_seconds(DeclareHistogram("hikyaku_queue_end_to_end_seconds",
                                           "From acceptance to the commit that records the delivery.",
                                           metrics::AgeBuckets(), {{"shard", shard}})),
-      recipients_queued(DeclareGauge("hikyaku_queue_queued_recipients", "Recipients that are not in a terminal state.",
-                                     {{"shard", shard}})),
+      recipients_queued(
+          Gauge(shard, "hikyaku_queue_queued_recipients", "Recipients that are not in a terminal state.")),
       scheduled(
           DeclareGauge(kDeliveries, kDeliveriesHelp, {{"shard", shard}, {"state", "scheduled"}, {"priority", "all"}})),
-      gate_closed(DeclareGauge("hikyaku_queue_gate_closed", "1 while new mail is refused; /readyz says why.",
-                               {{"shard", shard}})),
-      free_disk(DeclareGauge("hikyaku_queue_free_disk_bytes", "Free room on the file system of the queue.",
-                             {{"shard", shard}})),
-      domains(DeclareGauge("hikyaku_queue_domains", "Destination domains with mail waiting.", {{"shard", shard}})),
+      gate_closed(Gauge(shard, "hikyaku_queue_gate_closed", "1 while new mail is refused; /readyz says why.")),
+      free_disk(Gauge(shard, "hikyaku_queue_free_disk_bytes", "Free room on the file system of the queue.")),
+      domains(Gauge(shard, "hikyaku_queue_domains", "Destination domains with mail waiting.")),
       reports(ByLabel("hikyaku_dsn_total", "Reports to senders (delivery status notifications) that were queued.",
                       shard, "kind", kReportKindNames)),
       reports_dropped(

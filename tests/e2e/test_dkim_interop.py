@@ -61,9 +61,7 @@ def world(module_stage, keys, receivers):
         "limits": {"message_size": "30MiB"}, "queue": {"domain_concurrency": 4},
         "dkim": {"folder": str(keys.folder), "domains": [{"domain": "ours.test", "selectors": ["k1"]}]}})
     world.dns.zone.update(keys.zone)
-    for receiver in receivers.values():
-        world.dns.zone[receiver.domain] = {"MX": [(10, f"mx.{receiver.domain}")]}
-        world.dns.zone[f"mx.{receiver.domain}"] = {"A": [receiver.address]}
+    world.lead_to(receivers.values())
     return world
 
 

@@ -35,9 +35,7 @@ def receivers(module_stage):
 def world(module_stage, receivers):
     # Few connections at once: OpenSMTPD's backlog is so short that the kernel forgets some of twenty: nobody greets.
     world = World(module_stage, {"queue": {"domain_concurrency": 4}, "delivery": {"timeouts": {"greeting": "10s"}}})
-    for receiver in receivers.values():
-        world.dns.zone[receiver.domain] = {"MX": [(10, f"mx.{receiver.domain}")]}
-        world.dns.zone[f"mx.{receiver.domain}"] = {"A": [receiver.address]}
+    world.lead_to(receivers.values())
     return world
 
 

@@ -49,9 +49,7 @@ def world(module_stage, receivers):
         "queue": {"domain_concurrency": 4, "retry": {"min": "1h", "max": "2h"}},
         "delivery": {"tls": {"ca_file": str(authority.files[0])},
                      "routes": [{"domain": "*", "tenant": "strict", "tls": {"policy": "verify"}}]}})
-    for receiver in started.values():
-        world.dns.zone[receiver.domain] = {"MX": [(10, f"mx.{receiver.domain}")]}
-        world.dns.zone[f"mx.{receiver.domain}"] = {"A": [receiver.address]}
+    world.lead_to(started.values())
     return world
 
 

@@ -49,6 +49,12 @@ class World:
         self.dns.zone[name] = {"MX": records}
         return name
 
+    def lead_to(self, receivers):
+        """DNS for the domain of each receiver (support.receivers)."""
+        for receiver in receivers:
+            self.dns.zone[receiver.domain] = {"MX": [(10, f"mx.{receiver.domain}")]}
+            self.dns.zone[f"mx.{receiver.domain}"] = {"A": [receiver.address]}
+
     @staticmethod
     def addresses(*addresses):
         """A zone's entry with these addresses, of either family."""

@@ -1,5 +1,4 @@
 // What the sender asks of TLS (RFC 8689), and what reports on TLS are told of an attempt (RFC 8460).
-#include <boost/asio/io_context.hpp>
 #include <memory>
 #include <string>
 #include <utility>
@@ -11,48 +10,20 @@
 #include "lib/delivery/attempt.h"
 #include "lib/delivery/tls_session_log.h"
 #include "lib/delivery/tls_wish.h"
-#include "lib/dns/fake_resolver.h"
+#include "tests/unit/delivery/attempt_tls_fixture.h"
 #include "tests/unit/delivery/fake_world.h"
-#include "tests/unit/net/run.h"
 #include "tests/unit/tls/identities.h"
 #include "tests/unit/tls/tlsa_of.h"
 
 namespace hikyaku::delivery {
 namespace {
 
-using outcome::Kind;
-using outcome::Outcome;
 using storage::v1::TlsSession;
-using Strings = std::vector<std::string>;
-
-class AlwaysHeld : public LeaseGuard {
- public:
-  bool Begin() override { return true; }
-  bool alive() const override { return true; }
-};
 
 // mx.test is a domain with no MX but itself; d.test has it as its MX.
-class SenderTls : public testing::Test {
+class SenderTls : public AttemptTlsTest {
  protected:
-  SenderTls() {
-    options_.helo = "us.test";
-    options_.timeouts.tls = absl::Milliseconds(200);
-    resolver_.SetMx("d.test", {{10, "mx.test"}});
-    resolver_.SetAddresses("mx.test", {"11.0.0.1"});
-    resolver_.SetTxt("_smtp._tls.d.test", {"v=TLSRPTv1; rua=mailto:tls@rua.test"});
-    network_->dialer = dialer_;
-    network_->tls.context = tls::Client();
-    network_->tls.level = TlsLevel::kOpportunistic;
-  }
-
-  ~SenderTls() override {
-    quits_.Cancel();
-    dialer_->Cancel();
-    while (dialer_->connections() + quits_.size() > 0) {
-      context_.restart();
-      context_.run_one();
-    }
-  }
+  SenderTls() { resolver_.SetTxt("_smtp._tls.d.test", {"v=TLSRPTv1; rua=mailto:tls@rua.test"}); }
 
   std::shared_ptr<FakePeer> Mx(Strings extensions, const tls::Identity* identity = &tls::GoodIdentity(),
                                const std::string& endpoint = "11.0.0.1:25") {
@@ -67,31 +38,7 @@ class SenderTls : public testing::Test {
     lease.delivery.mutable_envelope()->set_require_tls(true);
     return lease;
   }
-
-  Outcome Deliver(const queue::Lease& lease) {
-    auto network = std::make_shared<const Network>(*network_);
-    Attempt attempt({options_, network, resolver_, pool_, clock_}, lease, guard_);
-    EXPECT_EQ(net::RunTask(context_, attempt.Run()), Attempt::End::kJudged);
-    sessions_ = attempt.TakeTlsSessions();
-    return attempt.outcomes().at(0);
-  }
-
-  boost::asio::io_context context_;
-  AttemptOptions options_;
-  dns::FakeResolver resolver_;
-  std::shared_ptr<FakeDialer> dialer_ = std::make_shared<FakeDialer>();
-  std::shared_ptr<Network> network_ = std::make_shared<Network>();
-  FakeClock clock_;
-  AlwaysHeld guard_;
-  net::TaskGroup quits_;
-  ConnectionPool pool_{PoolOptions(), clock_, quits_, context_.get_executor()};
-  std::vector<TlsSession> sessions_;
 };
-
-const tls::Identity& SelfSigned() {
-  static const auto* const identity = new tls::Identity(tls::MakeIdentity("mx", {"mx.test"}, nullptr));
-  return *identity;
-}
 
 using RequireTls = SenderTls;
 

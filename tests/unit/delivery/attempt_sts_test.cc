@@ -1,5 +1,4 @@
 // MTA-STS in an attempt: which hosts a domain's policy lets its mail go to, and that it is the policy of no other mail.
-#include <boost/asio/io_context.hpp>
 #include <memory>
 #include <string>
 #include <vector>
@@ -8,8 +7,8 @@
 #include "gtest/gtest.h"
 #include "lib/delivery/attempt.h"
 #include "lib/delivery/explain.h"
-#include "lib/dns/fake_resolver.h"
 #include "lib/mta_sts/policies.h"
+#include "tests/unit/delivery/attempt_tls_fixture.h"
 #include "tests/unit/delivery/fake_shard.h"
 #include "tests/unit/delivery/fake_world.h"
 #include "tests/unit/net/run.h"
@@ -19,37 +18,21 @@
 namespace hikyaku::delivery {
 namespace {
 
-using outcome::Kind;
-using outcome::Outcome;
-using Strings = std::vector<std::string>;
-
-class AlwaysHeld : public LeaseGuard {
- public:
-  bool Begin() override { return true; }
-  bool alive() const override { return true; }
-};
-
 // d.test and other.test have one MX, mx.test. What the shard keeps for d.test is its policy.
-class AttemptStsTest : public testing::Test {
+class AttemptStsTest : public AttemptTlsTest {
  protected:
   AttemptStsTest() {
-    options_.helo = "us.test";
-    options_.timeouts.tls = absl::Milliseconds(200);
-    for (const char* domain : {"d.test", "other.test"}) resolver_.SetMx(domain, {{10, "mx.test"}});
-    resolver_.SetAddresses("mx.test", {"11.0.0.1"});
-    network_->dialer = dialer_;
-    network_->tls.context = tls::Client();
-    network_->tls.level = TlsLevel::kOpportunistic;
     network_->tls.mta_sts = true;
+    clock_.Advance(tls::kNow - clock_.Now());
   }
 
-  ~AttemptStsTest() override {
-    group_.Cancel();
-    dialer_->Cancel();
-    while (dialer_->connections() + group_.size() > 0) {
-      context_.restart();
-      context_.run_one();
-    }
+  ~AttemptStsTest() override { EndAll(); }
+
+  AttemptEnv Env() override {
+    AttemptEnv env = AttemptTlsTest::Env();
+    env.sts = &policies_;
+    env.shard = &shard_;
+    return env;
   }
 
   void Publish(const std::string& mode, const std::string& mx = "mx.test") {
@@ -62,21 +45,10 @@ class AttemptStsTest : public testing::Test {
     shard_.PutStsPolicy(std::move(record), [](const auto&) {});
   }
 
-  std::shared_ptr<FakePeer> Mx(const tls::Identity& identity = tls::GoodIdentity(),
-                               const std::string& at = "11.0.0.1:25") {
-    auto mx = dialer_->Listen(at, {"STARTTLS"});
-    mx->SpeakTls(tls::Server(identity));
-    return mx;
-  }
-
   Outcome Deliver(const std::string& domain = "d.test") {
     queue::Lease lease = MakeLease(domain, {"b@" + domain});
     lease.delivery.mutable_envelope()->set_require_tls(require_tls_);
-    auto network = std::make_shared<const Network>(*network_);
-    Attempt attempt({options_, network, resolver_, pool_, clock_, &policies_, &shard_}, lease, guard_);
-    EXPECT_EQ(net::RunTask(context_, attempt.Run()), Attempt::End::kJudged);
-    sessions_ = attempt.TakeTlsSessions();
-    return attempt.outcomes().at(0);
+    return AttemptTlsTest::Deliver(lease);
   }
 
   // Its answer to the mail: the policy that it went under, "" in clear text, or why it waits.
@@ -86,25 +58,10 @@ class AttemptStsTest : public testing::Test {
     return outcome.tls ? outcome.tls->policy : "";
   }
 
-  bool require_tls_ = false;                       // Of the mail.
-  std::vector<storage::v1::TlsSession> sessions_;  // Of the last attempt, for reports.
-  boost::asio::io_context context_;
-  AttemptOptions options_;
-  dns::FakeResolver resolver_;
-  std::shared_ptr<FakeDialer> dialer_ = std::make_shared<FakeDialer>();
-  std::shared_ptr<Network> network_ = std::make_shared<Network>();
-  FakeClock clock_{tls::kNow};
-  AlwaysHeld guard_;
+  bool require_tls_ = false;  // Of the mail.
   FakeShard shard_;
-  net::TaskGroup group_;
-  mta_sts::Policies policies_{clock_, group_};
-  ConnectionPool pool_{PoolOptions(), clock_, group_, context_.get_executor()};
+  mta_sts::Policies policies_{clock_, quits_};
 };
-
-const tls::Identity& SelfSigned() {
-  static const auto* const identity = new tls::Identity(tls::MakeIdentity("mx", {"mx.test"}, nullptr));
-  return *identity;
-}
 
 // RFC 8689 §4.2.1: a policy makes the names of hosts certain only where it is enforced.
 TEST_F(AttemptStsTest, TestingMakesNoNameCertain) {

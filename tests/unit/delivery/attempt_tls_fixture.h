@@ -39,7 +39,10 @@ class AttemptTlsTest : public testing::Test {
     network_->tls.level = TlsLevel::kOpportunistic;
   }
 
-  ~AttemptTlsTest() override {
+  ~AttemptTlsTest() override { EndAll(); }
+
+  // Everything that still runs, to its end. A fixture with more that its tasks use calls this first in its destructor.
+  void EndAll() {
     quits_.Cancel();
     dialer_->Cancel();
     while (dialer_->connections() + quits_.size() > 0) {
@@ -48,8 +51,11 @@ class AttemptTlsTest : public testing::Test {
     }
   }
 
-  std::shared_ptr<FakePeer> Mx(const tls::Identity& identity = tls::GoodIdentity()) {
-    auto mx = dialer_->Listen("11.0.0.1:25", {"STARTTLS"});
+  virtual AttemptEnv Env() { return {options_, std::make_shared<const Network>(*network_), resolver_, pool_, clock_}; }
+
+  std::shared_ptr<FakePeer> Mx(const tls::Identity& identity = tls::GoodIdentity(),
+                               const std::string& at = "11.0.0.1:25") {
+    auto mx = dialer_->Listen(at, {"STARTTLS"});
     mx->SpeakTls(tls::Server(identity));
     return mx;
   }
@@ -62,8 +68,11 @@ class AttemptTlsTest : public testing::Test {
       lease.delivery.set_attempts(1);
       lease.delivery.set_first_attempt_micros(absl::ToUnixMicros(clock_.Now() - waited));
     }
-    auto network = std::make_shared<const Network>(*network_);
-    Attempt attempt({options_, network, resolver_, pool_, clock_}, lease, guard_);
+    return Deliver(lease);
+  }
+
+  Outcome Deliver(const queue::Lease& lease) {
+    Attempt attempt(Env(), lease, guard_);
     EXPECT_EQ(net::RunTask(context_, attempt.Run()), Attempt::End::kJudged);
     sessions_ = attempt.TakeTlsSessions();
     return attempt.outcomes().at(0);

@@ -82,6 +82,18 @@ TEST(Outbox, BoundsOneMessage) {
   EXPECT_EQ(outbox.Next()->more_size(), 0);
 }
 
+// The lease stream as it is on the wire.
+struct RawStream {
+  explicit RawStream(const std::string& address)
+      : stub(internal::v1::QueueService::NewStub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()))),
+        context(std::make_unique<grpc::ClientContext>()),
+        stream(stub->Lease(context.get())) {}
+
+  const std::unique_ptr<internal::v1::QueueService::Stub> stub;
+  const std::unique_ptr<grpc::ClientContext> context;
+  const std::unique_ptr<grpc::ClientReaderWriter<WorkerMessage, ShardMessage>> stream;
+};
+
 class LeaseWire : public ShardTest {
  protected:
   void SetUp() override {
@@ -126,50 +138,44 @@ TEST_F(LeaseWire, LeasesAndVerdictsOfManyMailsAllArrive) {
 TEST_F(LeaseWire, WhoReadsOneWordAtATimeGetsOneAtATime) {
   constexpr int kMails = 20;
   for (int i = 0; i < kMails; ++i) Accept(Mail({"r@ok.test"}));
-  const auto stub =
-      internal::v1::QueueService::NewStub(grpc::CreateChannel(address_, grpc::InsecureChannelCredentials()));
-  grpc::ClientContext context;
-  const auto stream = stub->Lease(&context);
+  const RawStream raw(address_);
   WorkerMessage hello;
   hello.mutable_hello()->set_worker("of an older version");
-  stream->Write(hello);
+  raw.stream->Write(hello);
   ShardMessage message;
-  ASSERT_TRUE(stream->Read(&message));
+  ASSERT_TRUE(raw.stream->Read(&message));
   EXPECT_TRUE(message.welcome().reads_more());
-  stream->Write(Word(kMails));
+  raw.stream->Write(Word(kMails));
   for (int i = 0; i < kMails; ++i) {
-    ASSERT_TRUE(stream->Read(&message));
+    ASSERT_TRUE(raw.stream->Read(&message));
     EXPECT_TRUE(message.has_lease());
     EXPECT_EQ(message.more_size(), 0);
   }
-  context.TryCancel();
+  raw.context->TryCancel();
 }
 
 TEST_F(LeaseWire, WhoReadsSeveralGetsThoseOfOneGrantTogether) {
   constexpr int kMails = 20;
   for (int i = 0; i < kMails; ++i) Accept(Mail({"r@ok.test"}));
-  const auto stub =
-      internal::v1::QueueService::NewStub(grpc::CreateChannel(address_, grpc::InsecureChannelCredentials()));
-  grpc::ClientContext context;
-  const auto stream = stub->Lease(&context);
+  const RawStream raw(address_);
   WorkerMessage message;
   message.mutable_hello()->set_worker("w");
   message.mutable_hello()->set_reads_more(true);
   *message.add_more() = Word(kMails - 5);  // Also in the other direction.
   *message.add_more() = Word(5);
-  stream->Write(message);
+  raw.stream->Write(message);
   ShardMessage read;
-  ASSERT_TRUE(stream->Read(&read));
+  ASSERT_TRUE(raw.stream->Read(&read));
   int leases = read.more_size();  // What was there when the welcome went.
   int messages = 0;
   for (; leases < kMails; ++messages) {
-    ASSERT_TRUE(stream->Read(&read));
+    ASSERT_TRUE(raw.stream->Read(&read));
     leases += read.has_lease() ? 1 : 0;
     leases += read.more_size();
   }
   EXPECT_EQ(leases, kMails);
   EXPECT_LT(messages, kMails / 2);
-  context.TryCancel();
+  raw.context->TryCancel();
 }
 
 }  // namespace
