@@ -69,6 +69,24 @@ bool Matches(absl::string_view pattern, absl::string_view domain) {
   return absl::StartsWith(pattern, ".") ? absl::EndsWith(domain, pattern) : pattern == domain;
 }
 
+// What no host could satisfy would let the mail wait until it expires.
+absl::Status CheckTls(const RouteRow& row, std::size_t index, const NextHop& hop, std::optional<TlsLevel> tls,
+                      bool implicit) {
+  if (implicit && row.tls && *row.tls < TlsLevel::kRequire) {
+    return InRow(index, "tls.policy", TlsLevelName(*row.tls),
+                 absl::InvalidArgumentError("implicit TLS needs require or verify"));
+  }
+  const bool proof = tls == TlsLevel::kVerify || tls == TlsLevel::kDaneOnly;
+  if (!proof || !absl::StartsWith(hop.host, "unix:")) return absl::OkStatus();
+  constexpr absl::string_view kNoName = "a socket has no name to prove: ";
+  if (row.tls) {
+    return InRow(index, "tls.policy", TlsLevelName(*tls),
+                 absl::InvalidArgumentError(absl::StrCat(kNoName, "none, opportunistic or require")));
+  }
+  return InRow(index, "auth.user", row.login->user,
+               absl::InvalidArgumentError(absl::StrCat(kNoName, "auth needs allow_clear: true there")));
+}
+
 }  // namespace
 
 // Exact sender domains before suffixes, long suffixes before short ones.
@@ -104,13 +122,10 @@ absl::StatusOr<RouteTable::Row> RouteTable::MakeRow(const RouteRow& row, std::si
   hop.mx_lookup = target->mx_lookup;
   hop.routed = !hop.host.empty();
   const bool implicit = row.tls_implicit.value_or(hop.port == kSubmissionsPort);
-  if (implicit && row.tls && *row.tls < TlsLevel::kRequire) {
-    return InRow(index, "tls.policy", TlsLevelName(*row.tls),
-                 absl::InvalidArgumentError("implicit TLS needs require or verify"));
-  }
   // A password goes only to who has proven his name, unless the operator says otherwise.
   std::optional<TlsLevel> tls = row.tls;
   if (row.login && !row.login->allow_clear && !tls) tls = TlsLevel::kVerify;
+  RETURN_IF_ERROR(CheckTls(row, index, hop, tls, implicit));
   RouteRule rule{index, Describe(row, index), *std::move(target), row.sources, tls, implicit};
   if (row.login) rule.login = std::make_shared<Login>(*row.login, rule.text);
   hop.rule = std::make_shared<const RouteRule>(std::move(rule));

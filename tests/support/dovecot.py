@@ -15,6 +15,8 @@ class Dovecot:
     """`users`: name → password. Mail for NAME@any domain lies in `mails(NAME)`. The user "broken" has a mailbox that cannot be
     written: it is accepted at RCPT and fails at the end of the mail."""
 
+    identity = None  # Of support.certificates: LMTP offers STARTTLS with it.
+
     def __init__(self, address, users):
         self.address, self.users = address, dict(users, broken="none")
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="hikyaku-dovecot-"))
@@ -30,6 +32,12 @@ class Dovecot:
     def home(self, name):
         return "/proc/nobody" if name == "broken" else self.folder / "home" / name
 
+    def tls(self):
+        if not self.identity:
+            return "ssl = no"
+        certificate, key = self.identity.files
+        return f"ssl = yes\nssl_cert = <{certificate}\nssl_key = <{key}"
+
     def start(self):
         self.write_users()
         for name in ("home", "state"):
@@ -40,7 +48,7 @@ base_dir = {self.folder}/run
 state_dir = {self.folder}/state
 log_path = {self.folder}/dovecot.log
 protocols = lmtp
-ssl = no
+{self.tls()}
 listen = {self.address}
 mail_location = maildir:~/mail
 auth_mechanisms = plain login scram-sha-256

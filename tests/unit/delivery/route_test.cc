@@ -189,6 +189,11 @@ INSTANTIATE_TEST_SUITE_P(Rows, RouteError,
                              {"MaildirNowhere", {"a.test", "maildir:/"}, "folder is missing"},
                              {"RejectWithoutText", {"a.test", "error:5.1.1"}, "text is missing"},
                              {"RejectThatIsTransient", {"a.test", "error:4.1.1 later"}, "no code of a refusal"},
+                             {"SocketWithAName", {"a.test", "lmtp:unix:/x", "", "", "", "", TlsLevel::kVerify}, "no name"},
+                             {"SocketWithRecords", {"a.test", "lmtp:unix:/x", "", "", "", "", TlsLevel::kDaneOnly}, "no name"},
+                             {"SocketThatTakesPasswords",
+                              {"a.test", "lmtp:unix:/x", "", "", "", "", {}, {}, LoginOptions{"ann", "/x", {}, false}},
+                              "auth.user \"ann\""},
                          }),
                          [](const auto& info) { return std::string(info.param.name); });
 
