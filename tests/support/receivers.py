@@ -230,6 +230,72 @@ maildir:
         return super().output() + (log.read_text(errors="replace") if log.exists() else "")
 
 
+class Sendmail(Receiver):
+    """Sendmail, unpacked beside Postfix, with which it cannot be installed, with the configuration that its own m4 files make.
+
+    Its local mailer has no flag 9, by which it decodes what was quoted-printable, signed or not."""
+
+    SETTINGS = """OSTYPE(`linux')dnl
+define(`confDOMAIN_NAME', `mx.DOMAIN')dnl
+define(`confPID_FILE', `FOLDER/pid')dnl
+define(`confDONT_BLAME_SENDMAIL', `GroupWritableDirPathSafe')dnl
+define(`QUEUE_DIR', `FOLDER/queue')dnl
+define(`STATUS_FILE', `FOLDER/statistics')dnl
+define(`HELP_FILE', `')dnl
+define(`confCW_FILE', `-o FOLDER/none')dnl
+define(`confCT_FILE', `-o FOLDER/none')dnl
+define(`confTO_IDENT', `0s')dnl
+define(`confFORWARD_PATH', `')dnl
+define(`_DEF_LOCAL_MAILER_FLAGS', `lsDFMq')dnl
+define(`LOCAL_MAILER_PATH', `FOLDER/keep')dnl
+define(`LOCAL_MAILER_ARGS', `keep $u')dnl  Without $u it would speak SMTP to it.
+define(`LOCAL_MAILER_FLAGS', `Prmn')dnl
+FEATURE(`no_default_msa')dnl
+FEATURE(`accept_unresolvable_domains')dnl
+FEATURE(`nocanonify')dnl
+DAEMON_OPTIONS(`Name=MTA, Family=inet, Address=ADDRESS, Port=25')dnl
+MAILER(`local')dnl
+MAILER(`smtp')dnl
+LOCAL_CONFIG
+CwDOMAIN
+"""
+    # It asks for the name of the machine that it runs on before it reads its configuration.
+    INNER = """for file in hosts resolv.conf; do mount --bind "$0/$file" "$(readlink -f /etc/$file)"; done
+hostname "$1"
+exec "${@:2}"
+"""
+    KEEP = """#!/bin/sh
+set -e
+cd FOLDER/mail
+cat >tmp/$$
+mv tmp/$$ new/$(date +%s%N).$$
+"""
+
+    def start(self):
+        unpacked = [ROOT / ".deps/sendmail-bin", ROOT / ".deps/sendmail-cf"]
+        for folder in unpacked:
+            assert folder.exists(), f"no {folder}: tools/setup --tests"
+        for name in ("queue", "mail", "mail/tmp", "mail/new"):
+            (self.folder / name).mkdir()
+        (self.folder / "queue").chmod(0o700)
+        (self.folder / "none").touch()
+        for name, text in {"sendmail.mc": self.SETTINGS, "keep": self.KEEP}.items():
+            for word, value in {"DOMAIN": self.domain, "ADDRESS": self.address, "FOLDER": self.folder}.items():
+                text = text.replace(word, str(value))
+            (self.folder / name).write_text(text)
+        (self.folder / "keep").chmod(0o755)
+        for name in ("mail/tmp", "mail/new"):
+            (self.folder / name).chmod(0o777)
+        macros = unpacked[1] / "usr/share/sendmail/cf"
+        with (self.folder / "sendmail.cf").open("wb") as config:
+            subprocess.run(["m4", f"-D_CF_DIR_={macros}/", macros / "m4/cf.m4", self.folder / "sendmail.mc"], check=True, stdout=config,
+                           timeout=60)
+        (self.folder / "resolv.conf").write_text("nameserver 127.0.0.1\n")
+        (self.folder / "hosts").write_text(f"127.0.0.1 localhost\n{self.address} mx.{self.domain}\n")
+        return self.run("unshare", "--mount", "--uts", "--pid", "--kill-child", "--propagation", "private", "bash", "-ec", self.INNER, self.folder,
+                        f"mx.{self.domain}", unpacked[0] / "usr/libexec/sendmail/sendmail", f"-C{self.folder}/sendmail.cf", "-bD", "-q1m")
+
+
 class Haraka(Receiver):
     """Haraka from npm, which keeps what it takes in a Maildir."""
 
