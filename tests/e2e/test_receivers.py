@@ -9,12 +9,12 @@ import pytest
 
 from support.api import mail_pb2, request
 from support.post import token
-from support.receivers import Aiosmtpd, Exim, Haraka, HikyakuSink, OpenSmtpd, Postfix, SmtpSink
+from support.receivers import Aiosmtpd, Exim, Haraka, HikyakuSink, OpenSmtpd, Postfix, Sendmail, SmtpSink
 from support.smtp import Client
 from support.wait import wait_for
 from support.world import World
 
-KINDS = {"postfix": Postfix, "opensmtpd": OpenSmtpd, "exim": Exim, "haraka": Haraka, "aiosmtpd": Aiosmtpd,
+KINDS = {"postfix": Postfix, "opensmtpd": OpenSmtpd, "exim": Exim, "haraka": Haraka, "sendmail": Sendmail, "aiosmtpd": Aiosmtpd,
          "smtp-sink": SmtpSink, "hikyaku-sink": HikyakuSink}
 
 
