@@ -50,9 +50,33 @@ absl::Status CheckLines(absl::string_view message) {
   return absl::OkStatus();
 }
 
-// Fields that must not travel: blind recipients, and the envelope sender, which the final host writes (RFC 5321 §4.4).
+// A field that says nothing is one that is missing.
+bool IsEmptyOf(const HeaderField& field, const char* name) { return field.Is(name) && TrimBlanks(field.value).empty(); }
+
+const HeaderField* FindFilled(const HeaderFields& header, const char* name) {
+  const HeaderField* field = header.Find(name);
+  return field == nullptr || IsEmptyOf(*field, name) ? nullptr : field;
+}
+
+// Fields that must not travel: blind recipients, the envelope sender, which the final host writes (RFC 5321 §4.4), and
+// the empty ones that make room for ours.
 bool IsRemoved(const HeaderField& field) {
-  return field.Is("Bcc") || field.Is("Resent-Bcc") || field.Is("Return-Path");
+  return field.Is("Bcc") || field.Is("Resent-Bcc") || field.Is("Return-Path") || IsEmptyOf(field, "Date") ||
+         IsEmptyOf(field, "Message-ID");
+}
+
+// Of two, each reader believes another one: what is shown is not what was checked or signed. Large receivers refuse
+// such mail. From has its own words below.
+absl::Status CheckOnceOnly(const HeaderFields& header) {
+  constexpr absl::string_view kOnce[] = {"Date",    "Sender",       "Reply-To",     "To",
+                                         "Cc",      "Message-ID",   "In-Reply-To",  "References",
+                                         "Subject", "MIME-Version", "Content-Type", "Content-Transfer-Encoding"};
+  for (const absl::string_view name : kOnce) {
+    if (header.Count(name) < 2) continue;
+    return absl::InvalidArgumentError(absl::StrCat("the header has more than one ", name,
+                                                   " field; it may stand there once (RFC 5322 section 3.6, RFC 2045)"));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<address::Address>> ReadFrom(const HeaderFields& header) {
@@ -108,13 +132,15 @@ absl::StatusOr<Prepared> PrepareSubmitted(std::string message, const SubmitOptio
     return absl::InvalidArgumentError("the header holds 8-bit text that is not UTF-8");
   }
 
+  RETURN_IF_ERROR(CheckOnceOnly(header));
+
   Prepared prepared;
   ASSIGN_OR_RETURN(prepared.from_addresses, ReadFrom(header));
   prepared.head = options.received;
-  if (header.Find("Date") == nullptr && !options.date.empty()) {
+  if (FindFilled(header, "Date") == nullptr && !options.date.empty()) {
     absl::StrAppend(&prepared.head, "Date: ", options.date, "\r\n");
   }
-  if (const HeaderField* id = header.Find("Message-ID")) {
+  if (const HeaderField* id = FindFilled(header, "Message-ID")) {
     prepared.message_id = id->Unfolded();
     if (prepared.message_id.size() > kMaxLine) prepared.message_id.clear();
   } else if (!options.message_id.empty()) {

@@ -19,7 +19,7 @@ namespace hikyaku::mime {
 struct SubmitOptions {
   // The whole trace field "Received: ...", folded, with its CRLF; put on top. Empty: none.
   std::string received;
-  // Values for a Date and a Message-ID ("<unique@host>") that are missing. Empty: not added.
+  // Values for a Date and a Message-ID ("<unique@host>") that are missing or say nothing. Empty: not added.
   std::string date;
   std::string message_id;
   // A message that has passed this many hosts goes in circles.
@@ -28,7 +28,8 @@ struct SubmitOptions {
 
 struct Prepared {
   // The message is `head` followed by `body`. `head` holds what was added on top, `body` the bytes as submitted less
-  // the fields Bcc, Resent-Bcc and Return-Path, with a CRLF at the end in any case.
+  // the fields Bcc, Resent-Bcc and Return-Path, and less an empty Date or Message-ID; with a CRLF at the end in any
+  // case.
   std::string head;
   std::string body;
 
@@ -50,7 +51,8 @@ struct Prepared {
 //   not
 //                        wrapped, because wrapping would break signatures); in the header: text that is not UTF-8,
 //                        a line without a colon, a first line that continues, too many fields or bytes
-//                        (header.h); no From field, more than one, or one without an address.  Refuse: 550 5.6.0.
+//                        (header.h); no From field, or one without an address; two of a field that may stand there
+//                        once (From, Date, Subject, To, Content-Type, …).  Refuse: 550 5.6.0.
 //   kFailedPrecondition  max_received or more Received fields.  Refuse: 554 5.4.6.
 absl::StatusOr<Prepared> PrepareSubmitted(std::string message, const SubmitOptions& options);
 

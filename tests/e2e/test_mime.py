@@ -292,9 +292,11 @@ def test_m06_structure_of_a_message_with_everything(post):
     "Subject: no from", "From: <a@ours.test>\r\nFrom: <b@ours.test>", "From: <>", "From: ", "From: nobody",
     "From: undisclosed:;", "From: <a@ours.test>\r\nno colon here", " continuation first\r\nFrom: <a@ours.test>",
     "From: <a@ours.test>\r\nBad Name: x", "From: <a@ours.test>\r\n: no name",
+    "From: <a@ours.test>\r\nSubject: one\r\nsubject: two", "From: <a@ours.test>\r\nTo: <r@ok.test>\r\nTo: <s@ok.test>",
+    "From: <a@ours.test>\r\nContent-Type: text/plain\r\nContent-Type: text/html",
     "From: <a@ours.test>\r\n" + "X: y\r\n" * 1001 + "X: y", "From: <a@ours.test>\r\n" + ("X: " + "y" * 900 + "\r\n") * 400 + "X: y"],
     ids=["no From", "two From", "null From", "empty From", "word From", "empty group", "no colon", "continuation",
-         "blank in name", "no name", "1000 fields", "400 KB"])
+         "blank in name", "no name", "two Subject", "two To", "two Content-Type", "1000 fields", "400 KB"])
 def test_m09_headers_that_are_refused(post, head):
     with post.nothing_sent():
         code, text = by_smtp(post, head.encode() + b"\r\n\r\nbody\r\n")

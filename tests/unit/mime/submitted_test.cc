@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
@@ -41,6 +42,8 @@ TEST(PrepareSubmittedRfc6409Section8, CompletesTheHeader) {
        rest + "\r\nBcc: body\r\n"},
       {"ManyRemoved", "Return-Path: <a@x>\r\nBcc: b@x\r\n" + rest + "Bcc: c@x\r\nResent-Bcc: d@x\r\n\r\n", kReceived,
        rest + "\r\n"},
+      {"EmptyDateAndId", "Date:\r\nFrom: a@x.test\r\nMessage-Id: \r\n \r\n\r\nDate:\r\n", kAdded,
+       "From: a@x.test\r\n\r\nDate:\r\n"},
       {"BodyMissing", rest, kReceived, rest},
       {"LastLineWithoutCrlf", rest + "\r\nbody", kReceived, rest + "\r\nbody\r\n"},
       {"HeaderWithoutCrlf", rest + "X: y", kReceived, rest + "X: y\r\n"},
@@ -54,6 +57,21 @@ TEST(PrepareSubmittedRfc6409Section8, CompletesTheHeader) {
     EXPECT_EQ(prepared->body, c.body);
     EXPECT_EQ(std::move(*prepared).Assemble(), c.head + c.body);
   }
+}
+
+TEST(PrepareSubmittedRfc5322Section3_6, FieldsThatMayStandOnce) {
+  for (const char* name : {"From", "Date", "Sender", "Reply-To", "To", "Cc", "Message-ID", "In-Reply-To", "References",
+                           "Subject", "MIME-Version", "Content-Type", "Content-Transfer-Encoding"}) {
+    SCOPED_TRACE(name);
+    const std::string own = absl::StrCat(name, ": a@x.test\r\n");
+    const std::string other = absl::AsciiStrToUpper(name) + ":b@x.test\r\n";
+    const std::string from = absl::string_view(name) == "From" ? "" : "From: a@x.test\r\n";
+    EXPECT_TRUE(PrepareSubmitted(absl::StrCat(from, own, "\r\n", other, own), Options()).ok());
+    const auto twice = PrepareSubmitted(absl::StrCat(from, own, "X: y\r\n", other, "\r\n"), Options());
+    EXPECT_EQ(twice.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(twice.status().message()), HasSubstr(absl::StrCat("more than one ", name, " field")));
+  }
+  EXPECT_TRUE(PrepareSubmitted("From: a@x.test\r\nKeywords: a\r\nKeywords: b\r\nX: 1\r\nX: 2\r\n\r\n", Options()).ok());
 }
 
 TEST(PrepareSubmittedRfc6409Section8, TheBodyIsNotMovedWhenNothingIsRemoved) {
