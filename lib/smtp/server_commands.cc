@@ -58,7 +58,11 @@ Reply ServerSession::Mail(const Command& command) {
   std::variant<MailCommand, Reply> parsed = ParseMail(command.args);
   if (Reply* refusal = std::get_if<Reply>(&parsed)) return *std::move(refusal);
   MailCommand& mail = std::get<MailCommand>(parsed);
-  if (mail.size > options_.max_size) return {552, "5.3.4", "Message too large"};
+  if (mail.size > options_.max_size) {
+    const Reply too_large{552, "5.3.4", "Message too large"};
+    policy_->MessageRefused(too_large);
+    return too_large;
+  }
   transaction_.sender = std::move(mail.sender);
   transaction_.eight_bit = mail.eight_bit;
   transaction_.smtputf8 = mail.smtputf8;
@@ -72,19 +76,29 @@ Reply ServerSession::Mail(const Command& command) {
   return {250, "2.1.0", "Sender OK"};
 }
 
-// To a client that may not relay every recipient is the same: the answer tells nothing, and no spelling of an address
-// is even parsed that another server might read as a route.
 Reply ServerSession::Rcpt(const Command& command) {
-  if (!options_.may_relay) return {550, "5.7.1", "Relaying denied"};
-  std::variant<RcptCommand, Reply> parsed = ParseRcpt(command.args, transaction_.smtputf8);
-  if (Reply* refusal = std::get_if<Reply>(&parsed)) return *std::move(refusal);
-  RcptCommand& rcpt = std::get<RcptCommand>(parsed);
-  if (rcpt.bare_postmaster) return {550, "5.1.1", "There are no local mailboxes here"};
-  if (transaction_.recipients.size() >= options_.max_recipients) return {452, "4.5.3", "Too many recipients"};
+  std::variant<RcptCommand, Reply> read = ReadRcpt(command);
+  if (Reply* refusal = std::get_if<Reply>(&read)) {
+    policy_->RecipientRefused(*refusal);
+    return *std::move(refusal);
+  }
+  RcptCommand& rcpt = std::get<RcptCommand>(read);
   if (std::optional<Reply> refusal = policy_->CheckRcpt(transaction_, rcpt.recipient)) return *std::move(refusal);
   transaction_.recipients.push_back(
       {std::move(rcpt.recipient), std::move(rcpt.original), rcpt.notify, std::move(rcpt.original_recipient)});
   return {250, "2.1.5", "Recipient OK"};
+}
+
+// To a client that may not relay every recipient is the same: the answer tells nothing, and no spelling of an address
+// is even parsed that another server might read as a route.
+std::variant<RcptCommand, Reply> ServerSession::ReadRcpt(const Command& command) const {
+  if (!options_.may_relay) return Reply{550, "5.7.1", "Relaying denied"};
+  std::variant<RcptCommand, Reply> parsed = ParseRcpt(command.args, transaction_.smtputf8);
+  const RcptCommand* rcpt = std::get_if<RcptCommand>(&parsed);
+  if (rcpt == nullptr) return parsed;
+  if (rcpt->bare_postmaster) return Reply{550, "5.1.1", "There are no local mailboxes here"};
+  if (transaction_.recipients.size() >= options_.max_recipients) return Reply{452, "4.5.3", "Too many recipients"};
+  return parsed;
 }
 
 Reply ServerSession::Data(const Command& command) {

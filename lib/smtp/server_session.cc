@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <utility>
@@ -47,6 +48,17 @@ bool MovesNoMail(Verb verb, bool may_relay) {
 
 // Answers to a client that does not speak properly; a refused sender or recipient is not one.
 bool IsError(const Reply& reply) { return (reply.code >= 500 && reply.code <= 504) || reply.code == 555; }
+
+// What a browser sends that was led here by a page of somebody else's: what such a page may choose stands in the lines
+// that follow, and a client of ours is trusted by its address. (RFC 9110 §9; Postfix knows smtpd_forbidden_commands.)
+bool IsHttp(absl::string_view line) {
+  constexpr absl::string_view kWords[] = {"GET",     "POST",  "PUT",   "HEAD", "DELETE", "OPTIONS",
+                                          "CONNECT", "TRACE", "PATCH", "PRI",  "Host:"};
+  const absl::string_view word = line.substr(0, line.find(' '));
+  return absl::StrContains(line, " HTTP/") ||
+         std::any_of(std::begin(kWords), std::end(kWords),
+                     [word](absl::string_view known) { return absl::EqualsIgnoreCase(word, known); });
+}
 
 Reply TooLarge() { return {552, "5.3.4", "Message too large"}; }
 
@@ -161,6 +173,7 @@ void ServerSession::DiscardLine(absl::string_view* in) {
 
 void ServerSession::Step(absl::string_view line) {
   const Command command = ParseCommand(line);
+  if (command.verb == Verb::kUnknown && IsHttp(line)) return Close({421, "4.7.0", "This server speaks SMTP"});
   if (MovesNoMail(command.verb, options_.may_relay) && ++commands_without_mail_ > options_.max_commands_without_mail) {
     return Close({421, "4.7.0", "Too many commands without a mail"});
   }
@@ -184,7 +197,10 @@ void ServerSession::ReadData(absl::string_view* in) {
   const bool complete = dots_.Feed(in);
   data_octets_ += before - in->size();
   // Before `complete`, so that it does not depend on the pieces in which the octets come.
-  if (dots_.too_large() && data_octets_ / kReadOnFactor > options_.max_size) return Close(TooLarge());
+  if (dots_.too_large() && data_octets_ / kReadOnFactor > options_.max_size) {
+    policy_->MessageRefused(TooLarge());
+    return Close(TooLarge());
+  }
   if (!complete) return;
   if (dots_.too_large()) return RefuseMessage(TooLarge());
   if (dots_.bare_cr() || dots_.bare_lf() || dots_.nul()) return RefuseMessage(BadLines());
@@ -198,7 +214,10 @@ void ServerSession::BeginChunk(const Command& command) {
     return refusal->code == 552 ? Close(*refusal) : SendCounted(*refusal);
   }
   const BdatCommand& bdat = std::get<BdatCommand>(parsed);
-  if (bdat.size / kReadOnFactor > options_.max_size) return Close(TooLarge());
+  if (bdat.size / kReadOnFactor > options_.max_size) {
+    policy_->MessageRefused(TooLarge());
+    return Close(TooLarge());
+  }
   in_chunk_ = true;
   chunk_size_ = chunk_left_ = bdat.size;
   chunk_last_ = bdat.last;
@@ -210,8 +229,11 @@ std::optional<Reply> ServerSession::WhyNoChunk(std::uint64_t size) {
   if (state_ != State::kRcpt && state_ != State::kBdat) return Reply{503, "5.5.1", "No valid recipients"};
   if (state_ == State::kRcpt) transfer_refusal_ = policy_->CheckData(transaction_);
   state_ = State::kBdat;
-  if (!transfer_refusal_ && ++chunks_ > kMaxChunks) transfer_refusal_ = Reply{554, "5.5.0", "Too many chunks"};
-  if (!transfer_refusal_ && size > options_.max_size - transaction_.data.size()) transfer_refusal_ = TooLarge();
+  if (!transfer_refusal_) {
+    if (++chunks_ > kMaxChunks) transfer_refusal_ = Reply{554, "5.5.0", "Too many chunks"};
+    if (size > options_.max_size - transaction_.data.size()) transfer_refusal_ = TooLarge();
+    if (transfer_refusal_) policy_->MessageRefused(*transfer_refusal_);
+  }
   if (transfer_refusal_) transaction_.data = std::string();
   return transfer_refusal_;
 }
@@ -227,7 +249,7 @@ void ServerSession::ReadChunk(absl::string_view* in) {
 void ServerSession::EndChunk() {
   in_chunk_ = false;
   if (chunk_refusal_) {
-    if (state_ == State::kBdat && chunk_last_) return RefuseMessage(*chunk_refusal_);
+    if (state_ == State::kBdat && chunk_last_) return EndMessage(*chunk_refusal_);
     return SendCounted(*chunk_refusal_);
   }
   if (!chunk_last_) return Send({250, "2.0.0", absl::StrCat(chunk_size_, " octets received")});
@@ -240,6 +262,11 @@ void ServerSession::EndChunk() {
 void ServerSession::Deliver() { state_ = State::kDelivering; }
 
 void ServerSession::RefuseMessage(const Reply& reply) {
+  policy_->MessageRefused(reply);
+  EndMessage(reply);
+}
+
+void ServerSession::EndMessage(const Reply& reply) {
   ResetTransaction();
   state_ = State::kReady;
   Send(reply);
@@ -251,7 +278,7 @@ ServerSession::Want ServerSession::Answer(const Reply& reply) {
     ++messages_;
     commands_without_mail_ = 0;
   }
-  RefuseMessage(reply);
+  EndMessage(reply);
   if (reply.code == 421) state_ = State::kClosed;
   const std::string pending = std::exchange(pending_, std::string());
   return Run(pending);

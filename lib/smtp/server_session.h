@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -79,6 +80,11 @@ class ServerPolicy {
 
   // At DATA and at the first BDAT, before the message costs memory.
   virtual std::optional<Reply> CheckData(const Transaction& transaction);
+
+  // For the books: the session itself refuses a message (its size, its line ends) or a recipient with this reply. What
+  // the functions above refuse is not told here.
+  virtual void MessageRefused(const Reply& reply) {}
+  virtual void RecipientRefused(const Reply& reply) {}
 };
 
 class ServerSession {
@@ -156,6 +162,7 @@ class ServerSession {
   void SendCounted(const Reply& reply);
   void Close(const Reply& reply);
   void Deliver();
+  void EndMessage(const Reply& reply);
   void RefuseMessage(const Reply& reply);
   void ResetTransaction();
 
@@ -165,6 +172,7 @@ class ServerSession {
   Reply Hello(absl::string_view name, bool esmtp);
   Reply Mail(const Command& command);
   Reply Rcpt(const Command& command);
+  std::variant<RcptCommand, Reply> ReadRcpt(const Command& command) const;
   Reply Data(const Command& command);
   Reply NoRecipients(const Command& command);
   Reply Rset(const Command& command);

@@ -29,9 +29,15 @@ struct Call {
     freed.Swap(request);
   }
 
+  // Whatever passes by itself says when; what is too large does not.
+  static void Count(const absl::Status& status) {
+    const bool too_large = absl::IsResourceExhausted(status) && !RetryAfterOf(status).has_value();
+    too_large ? Stats::Grpc().TooLarge() : Stats::Grpc().Refused(status);
+  }
+
   void Answer(absl::StatusOr<v1::SendMailResponse> result) {
     hold.Release();
-    Stats::Grpc().Refused(result.status());
+    Count(result.status());
     done(std::move(result));
   }
 };
@@ -79,6 +85,7 @@ absl::Status MailSender::ApplyPolicy(Submission* submission, v1::SendMailRespons
     result.set_accepted(!reason.has_value());
     if (reason.has_value()) {
       result.set_reason(*reason);
+      Stats::Grpc().RecipientRefused("policy");
       refused.push_back({recipient.field, *reason});
     } else {
       taken.push_back(std::move(recipient));

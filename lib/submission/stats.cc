@@ -47,9 +47,23 @@ void Stats::Accepted(absl::Duration took) {
 }
 
 void Stats::Refused(const absl::Status& why) {
-  if (why.ok()) return;
+  if (!why.ok()) CountRefused(Reason(why.code()));
+}
+
+void Stats::TooLarge() { CountRefused("too_large"); }
+
+void Stats::CountRefused(const char* reason) {
   metrics::DeclareCounter("hikyaku_submission_refused_total", "Messages refused, by what the client can do about it.",
-                          {{"protocol", protocol_}, {"reason", Reason(why.code())}})
+                          {{"protocol", protocol_}, {"reason", reason}})
+      .Increment();
+}
+
+void Stats::RecipientRefused(const char* reason) {
+  metrics::DeclareCounter(
+      "hikyaku_submission_refused_recipients_total",
+      "Recipients refused: the client may not relay (relay), the address is none (invalid), there are "
+      "too many (too_many), or they are not delivered to from here (policy).",
+      {{"protocol", protocol_}, {"reason", reason}})
       .Increment();
 }
 

@@ -22,11 +22,18 @@ class Stats {
   // A message that was not taken. One whose status is ok is not counted.
   void Refused(const absl::Status& why);
 
+  // One that is larger than limits.message_size: no wait makes it smaller.
+  void TooLarge();
+
+  // A recipient of a message that may be taken for others. `reason` is one of a few words, see the metric.
+  void RecipientRefused(const char* reason);
+
   // Connections of SMTP, streams of gRPC.
   metrics::Gauge& sessions() { return sessions_; }
 
  private:
   explicit Stats(const char* protocol);
+  void CountRefused(const char* reason);
 
   const char* const protocol_;
   metrics::Counter& accepted_;

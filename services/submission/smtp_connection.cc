@@ -204,8 +204,9 @@ class Connection : private smtp::ServerPolicy {
       log::Debug("smtp_not_ready", {{"why", reason}});
       // The reasons name their cause: lib/queue/gate.h, Gate::Judge.
       const bool short_of_room = absl::StrContains(reason, "disk: ") || absl::StrContains(reason, "memory: ");
-      return ReplyFor(short_of_room ? absl::ResourceExhaustedError(reason) : absl::UnavailableError(reason),
-                      doors_.drain->begun());
+      const absl::Status why = short_of_room ? absl::ResourceExhaustedError(reason) : absl::UnavailableError(reason);
+      Stats::Smtp().Refused(why);
+      return ReplyFor(why, doors_.drain->begun());
     }
     // No line in the log for each: there are many.
     if (const absl::Status busy = doors_.acceptor->CheckLoad(); !busy.ok()) {
@@ -216,8 +217,20 @@ class Connection : private smtp::ServerPolicy {
   }
 
   std::optional<Reply> CheckRcpt(const smtp::Transaction&, const address::Address& recipient) override {
-    if (const auto reason = doors_.policy->Refuse(recipient)) return RecipientRefused(*reason);
-    return std::nullopt;
+    const auto reason = doors_.policy->Refuse(recipient);
+    if (!reason.has_value()) return std::nullopt;
+    Stats::Smtp().RecipientRefused("policy");
+    return submission::RecipientRefused(*reason);
+  }
+
+  void MessageRefused(const Reply& reply) override {
+    if (reply.code == 552) return Stats::Smtp().TooLarge();
+    if (reply.code / 100 == 5) Stats::Smtp().Refused(absl::InvalidArgumentError(""));
+  }
+
+  void RecipientRefused(const Reply& reply) override {
+    const bool relay = reply.enhanced == "5.7.1";
+    Stats::Smtp().RecipientRefused(relay ? "relay" : reply.code == 452 ? "too_many" : "invalid");
   }
 
   std::optional<Reply> CheckData(const smtp::Transaction& transaction) override {

@@ -118,6 +118,35 @@ def test_the_metrics_are_complete_and_described(world, stage):
         assert metric(f"{name}_bucket", le="+Inf") == metric(f"{name}_count") > 0
 
 
+def test_refusals_are_counted(world):
+    """Each message that was refused, whoever found the fault, once and by its reason; and recipients beside it."""
+    def counted(name):
+        samples = metrics(world.node).get(f"hikyaku_submission_{name}_total", {"samples": {}})["samples"]
+        return {tuple(re.findall(r'="(\w+)"', label)): count for label, count in samples.items()}
+
+    def session(*lines):
+        with Client(world.node.smtp) as client:
+            client.hello()
+            return [client.command(line)[0] for line in lines]
+
+    before, recipients = counted("refused"), counted("refused_recipients")
+    sender, recipient, message = "MAIL FROM:<alice@ours.test>", "RCPT TO:<r@ok.test>", mail(token()).decode()
+    assert session(sender + " SIZE=99999999") == [552]
+    assert session(sender, recipient, "DATA", message + "a\nb\r\n.")[-1] == 550
+    assert session(sender, recipient, "DATA", "Subject: nobody's\r\n\r\n.")[-1] == 554
+    assert session(sender, recipient, "BDAT 3 LAST\r\na\nb")[-1] == 550
+    assert session(sender, "RCPT TO:<r@[10.0.0.1]>", "RCPT TO:<r@>") == [250, 550, 501]
+    assert code_of(lambda: world.send("bad")) == grpc.StatusCode.INVALID_ARGUMENT
+    assert code_of(lambda: world.send("r@ok.test", text="x" * (25 << 20))) == grpc.StatusCode.RESOURCE_EXHAUSTED
+    world.send("r@ok.test", "r@[10.0.0.1]")
+
+    def more(name, then):
+        return {labels: count - then.get(labels, 0) for labels, count in counted(name).items() if count != then.get(labels, 0)}
+    assert more("refused", before) == {("smtp", "too_large"): 1, ("smtp", "invalid"): 3, ("grpc", "invalid"): 1,
+                                       ("grpc", "too_large"): 1}
+    assert more("refused_recipients", recipients) == {("smtp", "policy"): 1, ("smtp", "invalid"): 1, ("grpc", "policy"): 1}
+
+
 def test_readyz_says_that_it_is_stopping(world, stage):
     """While the last transaction ends: alive, not ready, no new mail; and what was under way is delivered."""
     reached, go_on = threading.Event(), threading.Event()

@@ -265,5 +265,60 @@ TEST(ServerChunking, ReadingAChunkIsReadingData) {
   EXPECT_FALSE(client.session().reading_data());
 }
 
+// Keeps what the session refuses by itself.
+class Books : public ServerPolicy {
+ public:
+  void MessageRefused(const Reply& reply) override { messages.push_back(reply.code); }
+  void RecipientRefused(const Reply& reply) override { recipients.push_back(reply.code); }
+
+  Codes messages, recipients;
+};
+
+TEST(ServerBooks, EachRefusedMessageIsToldOnce) {
+  struct Case {
+    const char* name;
+    std::string after;  // What follows the envelope.
+    Codes told;
+  };
+  const std::string large(200, 'x');
+  const std::string huge(1000, 'x');
+  for (const Case& c : {
+           Case{"Taken", "DATA\r\na\r\n.\r\n", {}},
+           Case{"BareLf", "DATA\r\na\nb\r\n.\r\n", {550}},
+           Case{"TooLarge", "DATA\r\n" + large + "\r\n.\r\n", {552}},
+           Case{"FarTooLarge", "DATA\r\n" + huge, {552}},
+           Case{"AtMail", "RSET\r\nMAIL FROM:<a@b.test> SIZE=101\r\n", {552}},
+           Case{"ChunkBareLf", "BDAT 3 LAST\r\na\nb", {550}},
+           Case{"ChunkTooLarge", "BDAT 200\r\n" + large + "BDAT 200\r\n" + large + "BDAT 0 LAST\r\n", {552}},
+           Case{"ChunkTooLargeAndReset", "BDAT 200\r\n" + large + "RSET\r\n", {552}},
+           Case{"ChunkFarTooLarge", "BDAT 9999 LAST\r\n", {552}},
+           Case{"ChunkOfNoMail", "RSET\r\nBDAT 3 LAST\r\nabc", {}},
+       }) {
+    SCOPED_TRACE(c.name);
+    ServerOptions options = Trusted();
+    options.max_size = 100;
+    Books books;
+    ServerDialogue client(options, &books);
+    Open(client);
+    client.Send(c.after);
+    EXPECT_EQ(books.messages, c.told);
+    EXPECT_EQ(books.recipients, Codes{});
+  }
+}
+
+TEST(ServerBooks, RefusedRecipients) {
+  ServerOptions options = Trusted();
+  options.max_recipients = 1;
+  Books books;
+  ServerDialogue client(options, &books);
+  Open(client);
+  client.Send("RCPT TO:<r@>\r\nRCPT TO:<s@ok.test>\r\n");
+  EXPECT_EQ(books.recipients, (Codes{501, 452}));
+  Books strangers;
+  ServerDialogue stranger(Stranger(), &strangers);
+  stranger.Send("RCPT TO:<r@ok.test>\r\nEHLO c.test\r\n" + kEnvelope);
+  EXPECT_EQ(strangers.recipients, Codes{550});
+}
+
 }  // namespace
 }  // namespace hikyaku::smtp

@@ -300,5 +300,19 @@ TEST(ServerPolicy, RefusesAtEachStep) {
             (std::vector<int>{250, 550, 250, 550, 250, 451, 250}));
 }
 
+// A page of somebody else's can make a browser on a trusted machine send what it likes behind an HTTP request.
+TEST(ServerSecurity, AnHttpRequestEndsTheSession) {
+  for (const char* line : {"GET / HTTP/1.1", "POST /x HTTP/1.1", "post /x", "OPTIONS * HTTP/1.0", "CONNECT ok.test:25",
+                           "PRI * HTTP/2.0", "FOO / HTTP/1.1", "Host: 127.0.0.1:2525"}) {
+    ServerDialogue client(Trusted());
+    EXPECT_EQ(client.Send(absl::StrCat(line, "\r\nEHLO c.test\r\nMAIL FROM:<a@b.test>\r\n")), std::vector<int>{421})
+        << line;
+    EXPECT_TRUE(client.closed()) << line;
+  }
+  ServerDialogue client(Trusted());
+  EXPECT_EQ(client.Send("EHLO c.test\r\nGETTING\r\nNOOP HTTP/1.1\r\nVRFY get\r\n"),
+            (std::vector<int>{250, 500, 250, 252}));
+}
+
 }  // namespace
 }  // namespace hikyaku::smtp
