@@ -42,26 +42,38 @@ void EnablePlugins() {
 }
 
 // A request that is no protobuf message, or holds text that is no UTF-8, never reaches a service: gRPC's callback API
-// answers it with UNIMPLEMENTED and no word, as if the method did not exist. Our own UNIMPLEMENTED always has words.
+// answers it with UNIMPLEMENTED and no word, as it answers a method that does not exist. Our own UNIMPLEMENTED always
+// has words.
 class UnreadableRequest : public grpc::experimental::Interceptor {
  public:
+  // Methods that nobody has registered are streams both ways to gRPC. One of ours is read message by message, and so
+  // never answered in this way.
+  explicit UnreadableRequest(bool no_such_method) : no_such_method_(no_such_method) {}
+
   void Intercept(grpc::experimental::InterceptorBatchMethods* batch) override {
     if (batch->QueryInterceptionHookPoint(grpc::experimental::InterceptionHookPoints::PRE_SEND_STATUS)) {
       const grpc::Status status = batch->GetSendStatus();
       if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED && status.error_message().empty()) {
-        batch->ModifySendStatus(
-            {grpc::StatusCode::INVALID_ARGUMENT,
-             "the request cannot be read: not a message of this method, or text that is not UTF-8"});
+        batch->ModifySendStatus(Answer());
       }
     }
     batch->Proceed();
   }
+
+ private:
+  grpc::Status Answer() const {
+    if (no_such_method_) return {grpc::StatusCode::UNIMPLEMENTED, "there is no such method on this port"};
+    return {grpc::StatusCode::INVALID_ARGUMENT,
+            "the request cannot be read: not a message of this method, or text that is not UTF-8"};
+  }
+
+  const bool no_such_method_;
 };
 
 class UnreadableRequests : public grpc::experimental::ServerInterceptorFactoryInterface {
  public:
-  grpc::experimental::Interceptor* CreateServerInterceptor(grpc::experimental::ServerRpcInfo*) override {
-    return new UnreadableRequest;
+  grpc::experimental::Interceptor* CreateServerInterceptor(grpc::experimental::ServerRpcInfo* info) override {
+    return new UnreadableRequest(info->type() == grpc::experimental::ServerRpcInfo::Type::BIDI_STREAMING);
   }
 };
 
@@ -116,6 +128,7 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOp
 
   made->server_ = builder.BuildAndStart();
   if (made->server_ == nullptr) return absl::UnavailableError("gRPC does not start; see the lines above");
+  made->health_names_ = options.health_names;
   made->SetServing(false);  // gRPC's own default is true; our owner knows when.
   made->listener_->Start([acceptor = made->acceptor_.get()](int fd) {
     grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
@@ -132,6 +145,10 @@ GrpcServer::~GrpcServer() {
   server_->Wait();
 }
 
-void GrpcServer::SetServing(bool serving) { server_->GetHealthCheckService()->SetServingStatus(serving); }
+void GrpcServer::SetServing(bool serving) {
+  grpc::HealthCheckServiceInterface& health = *server_->GetHealthCheckService();
+  for (const std::string& name : health_names_) health.SetServingStatus(name, serving);
+  health.SetServingStatus(serving);
+}
 
 }  // namespace hikyaku

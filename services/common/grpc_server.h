@@ -34,6 +34,8 @@ struct GrpcServerOptions {
   // reason to, and their connections stay. Those of others are pinged by us, and end, between two calls, when they are
   // idle or old: the first frees what a client forgot, the second spreads clients over servers that came later.
   bool for_our_own = false;
+  // Full names of the services, for clients that ask for the health of one; they are as healthy as the whole.
+  std::vector<std::string> health_names;
 };
 
 class GrpcServer {
@@ -65,6 +67,7 @@ class GrpcServer {
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<net::RawListener> listener_;
   std::vector<int> ports_;
+  std::vector<std::string> health_names_;
 };
 
 }  // namespace hikyaku

@@ -14,6 +14,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "google/protobuf/stubs/logging.h"
 #include "grpc/support/log.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -66,10 +67,14 @@ log::Level LevelFrom(v1::Log::Level level) {
   }
 }
 
-// gRPC's own complaints (a handshake that failed, say) as lines of our log.
-void TakeGrpcLog() {
+// The complaints of libraries as lines of our log: gRPC's own (a handshake that failed, say), and protobuf's about text
+// that is not UTF-8, which its client is told.
+void TakeLibraryLogs() {
   gpr_set_log_function(
       [](gpr_log_func_args* line) { log::Warn("grpc", {{"what", line->message}, {"where", line->file}}); });
+  google::protobuf::SetLogHandler([](google::protobuf::LogLevel, const char* file, int, const std::string& what) {
+    log::Debug("protobuf", {{"what", what}, {"where", file}});
+  });
 }
 
 int Complain(const absl::Status& status, int code) {
@@ -112,7 +117,7 @@ int Serve(const ServeFlags& flags) {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   RaiseDescriptorLimit();
   BoundMalloc();
-  TakeGrpcLog();
+  TakeLibraryLogs();
 
   const auto loaded = config::LoadEffectiveConfig(flags.config_path, flags.role);
   if (!loaded.ok()) return Complain(loaded.status(), kWrongUse);

@@ -20,6 +20,7 @@ using Parser = beast::request_parser<beast::empty_body>;
 
 constexpr std::size_t kMaxConnections = 200;
 constexpr absl::Duration kWriteLimit = absl::Seconds(10);
+constexpr char kMethods[] = "only GET and HEAD, without a body\n";
 
 std::string Serialise(const Response& response, bool keep_alive, bool with_body) {
   const auto reason = beast::obsolete_reason(static_cast<beast::status>(response.status));
@@ -32,10 +33,17 @@ std::string Serialise(const Response& response, bool keep_alive, bool with_body)
 Response Answer(const Parser& parser, const Handle& handle) {
   const auto& request = parser.get();
   if (request.method() != beast::verb::get && request.method() != beast::verb::head) {
-    return {405, "text/plain; charset=utf-8", "only GET and HEAD\n"};
+    return {405, "text/plain; charset=utf-8", kMethods};
   }
   absl::string_view target(request.target().data(), request.target().size());
   return handle(target.substr(0, target.find('?')));
+}
+
+// To what the parser gave up on. No request that this server takes has a body.
+Response Refusal(const boost::system::error_code& error) {
+  constexpr char kText[] = "text/plain; charset=utf-8";
+  if (error == beast::error::body_limit) return {405, kText, kMethods};
+  return {error == beast::error::header_limit ? 431 : 400, kText, "not a request that this server takes\n"};
 }
 
 // One header's worth of bytes, and what of the next request came with it.
@@ -57,8 +65,7 @@ awaitable<bool> ReadRequest(net::Stream& stream, Input& input, Parser& parser, s
     const std::size_t used = parser.put(boost::asio::buffer(input.bytes.data(), input.filled), error);
     input.Drop(used);
     if (error && error != beast::error::need_more) {
-      const bool too_large = error == beast::error::header_limit || error == beast::error::body_limit;
-      refusal = Response{too_large ? 431 : 400, "text/plain; charset=utf-8", "not a request that this server takes\n"};
+      refusal = Refusal(error);
       co_return false;
     }
     if (parser.is_done()) co_return true;

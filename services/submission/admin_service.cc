@@ -1,5 +1,6 @@
 #include "services/submission/admin_service.h"
 
+#include <cstddef>
 #include <string>
 #include <utility>
 
@@ -18,6 +19,7 @@ namespace {
 
 constexpr int kDefaultLimit = 100;
 constexpr int kMaxLimit = 1000;
+constexpr std::size_t kMaxReason = 1024;
 
 absl::Status BadField(const char* path, const std::string& description) {
   return FieldFailure(absl::StatusCode::kInvalidArgument, {{path, description}});
@@ -49,6 +51,13 @@ template <typename Request>
 absl::Status RequireDomain(Request* request) {
   if (request->domain().empty()) return BadField("domain", "is required");
   return FixDomain(request);
+}
+
+absl::Status FixSuspend(v1::SuspendRequest* request) {
+  RETURN_IF_ERROR(RequireDomain(request));
+  if (request->reason().size() <= kMaxReason) return absl::OkStatus();
+  return BadField("reason",
+                  absl::StrCat("is ", request->reason().size(), " bytes long, at most ", kMaxReason, " are allowed"));
 }
 
 absl::Status FixFlush(v1::FlushRequest* request) {
@@ -113,7 +122,7 @@ AdminService::Reactor* AdminService::Flush(Context* context, const v1::FlushRequ
 AdminService::Reactor* AdminService::Suspend(Context* context, const v1::SuspendRequest* given,
                                              v1::SuspendResponse* response) {
   v1::SuspendRequest request = *given;
-  if (absl::Status s = RequireDomain(&request); !s.ok()) return AnswerAtOnce(context, s);
+  if (absl::Status s = FixSuspend(&request); !s.ok()) return AnswerAtOnce(context, s);
   return AskAll(
       context, response, [&request](queue::Shard& shard, auto done) { shard.Suspend(request, std::move(done)); },
       MergeSuspend);

@@ -1,5 +1,8 @@
 #include "services/submission/event_cursor.h"
 
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -24,8 +27,10 @@ absl::StatusOr<EventCursor> EventCursor::Parse(absl::string_view text) {
   for (const absl::string_view part : absl::StrSplit(text, ',')) {
     const std::pair<absl::string_view, absl::string_view> halves = absl::StrSplit(part, absl::MaxSplits('=', 1));
     std::uint64_t sequence = 0;
-    if (halves.first.empty() || !absl::SimpleAtoi(halves.second, &sequence)) return malformed();
-    cursor.Advance(halves.first, sequence);
+    // SimpleAtoi passes over blanks and takes a sign.
+    const bool digits = std::all_of(halves.second.begin(), halves.second.end(), absl::ascii_isdigit);
+    if (halves.first.empty() || !digits || !absl::SimpleAtoi(halves.second, &sequence)) return malformed();
+    if (!cursor.positions_.emplace(halves.first, sequence).second) return malformed();
   }
   return cursor;
 }

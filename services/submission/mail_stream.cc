@@ -16,7 +16,9 @@
 namespace hikyaku::submission {
 namespace {
 
-using Reactor = grpc::ServerBidiReactor<v1::SendMailStreamRequest, v1::SendMailStreamResponse>;
+using Reactor = grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>;
+using Requests = grpc::SerializationTraits<v1::SendMailStreamRequest>;
+using Responses = grpc::SerializationTraits<v1::SendMailStreamResponse>;
 
 // Unanswered messages, and their bytes, at which no more are read: the flow control of mail.proto.
 constexpr std::size_t kWindow = 64;
@@ -37,12 +39,15 @@ class SendStream : public Reactor, public CallGate::Stream {
 
   void OnReadDone(bool ok) override {
     auto item = std::make_shared<Item>();
+    // Until reading_ is false again nobody else touches incoming_.
+    const bool readable = !ok || Requests::Deserialize(&incoming_, &item->request).ok();
+    ok = ok && readable;
     {
       std::lock_guard lock(mutex_);
       reading_ = false;
       if (finished_) return;  // It met the stop: the client reads UNAVAILABLE, and this may be gone before an answer.
+      unreadable_ = !readable;
       if (ok) {
-        item->request.Swap(&incoming_);
         item->bytes = item->request.ByteSizeLong();
         ++unanswered_;
         unanswered_bytes_ += item->bytes;
@@ -137,7 +142,10 @@ class SendStream : public Reactor, public CallGate::Stream {
       // With another behind it, gRPC need not send this one at once: the last of those that wait takes all along.
       grpc::WriteOptions options;
       if (answers_.size() > 1) options.set_buffer_hint();
-      StartWrite(&answers_.front()->answer, options);
+      outgoing_.Clear();  // A write leaves it as it was, and only an empty one can be written into.
+      bool own = false;
+      Responses::Serialize(answers_.front()->answer, &outgoing_, &own);
+      StartWrite(&outgoing_, options);
     }
     if (!reading_ && !ended_ && !stopping_ && unanswered_ < kWindow && unanswered_bytes_ < kWindowBytes) {
       reading_ = true;
@@ -146,14 +154,25 @@ class SendStream : public Reactor, public CallGate::Stream {
     if ((ended_ || stopping_) && unanswered_ == 0) {
       finished_ = true;
       started_ = absl::Now();
-      Finish(ended_ ? grpc::Status::OK : ToGrpc(CallGate::Stopping()));
+      Finish(End());
     }
+  }
+
+  grpc::Status End() const {
+    if (unreadable_) {
+      return {grpc::StatusCode::INVALID_ARGUMENT,
+              "a message of the stream cannot be read: not a SendMailStreamRequest, or text that is not UTF-8; those "
+              "before "
+              "it were answered, and none after it was read"};
+    }
+    return ended_ ? grpc::Status::OK : ToGrpc(CallGate::Stopping());
   }
 
   MailSender* const sender_;
   CallGate* const gate_;
   const grpc::CallbackServerContext* const context_;
-  v1::SendMailStreamRequest incoming_;  // Belongs to gRPC while reading_.
+  grpc::ByteBuffer incoming_;  // Belongs to gRPC while reading_.
+  grpc::ByteBuffer outgoing_;  // The same while writing_.
 
   std::mutex mutex_;
   std::deque<std::shared_ptr<Item>> answers_;  // The first is being written while writing_.
@@ -161,7 +180,8 @@ class SendStream : public Reactor, public CallGate::Stream {
   std::size_t unanswered_bytes_ = 0;
   bool reading_ = false;
   bool writing_ = false;
-  bool ended_ = false;  // The client sends no more.
+  bool ended_ = false;       // The client sends no more, or nothing that can be read.
+  bool unreadable_ = false;  // The last message was none.
   bool cancelled_ = false;
   bool stopping_ = false;
   bool finished_ = false;
@@ -176,7 +196,7 @@ class RefusedStream : public Reactor {
 
 }  // namespace
 
-grpc::ServerBidiReactor<v1::SendMailStreamRequest, v1::SendMailStreamResponse>* MailService::SendMailStream(
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* MailService::SendMailStream(
     grpc::CallbackServerContext* context) {
   auto stream = std::make_unique<SendStream>(sender_, gate_, context);
   if (!gate_->Enter(stream.get())) return new RefusedStream(ToGrpc(CallGate::Stopping()));

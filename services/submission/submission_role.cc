@@ -25,6 +25,7 @@ GrpcServerOptions GrpcFrom(const v1::Config& config) {
   options.memory = config.limits().memory().bytes() / 2;  // It may come to twice as much.
   options.connections.total = kGrpcConnections;
   options.connections.per_client = config.limits().connections_per_client();
+  options.health_names = {v1::MailService::service_full_name(), v1::AdminService::service_full_name()};
   return options;
 }
 

@@ -12,9 +12,11 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "lib/base/log.h"
 #include "lib/submission/failure.h"
+#include "lib/submission/field_checker.h"
 #include "services/submission/event_cursor.h"
 #include "services/submission/grpc_status.h"
 #include "services/submission/mail_service.h"
@@ -183,6 +185,16 @@ class WatchStream : public Reactor, public CallGate::Stream {
   const std::shared_ptr<Core> core_;
 };
 
+absl::Status CheckFilter(const v1::WatchEventsRequest& request) {
+  FieldChecker check;
+  for (int i = 0; i < request.types_size(); ++i) {
+    const bool known = v1::Event::Type_IsValid(request.types(i)) && request.types(i) != v1::Event::TYPE_UNSPECIFIED;
+    if (!known) check.Refuse(absl::StrCat("types[", i, "]"), "is not a type of event");
+  }
+  check.Label("tenant", request.tenant());
+  return check.ok() ? absl::OkStatus() : FieldFailure(absl::StatusCode::kInvalidArgument, check.errors());
+}
+
 class RefusedWatch : public Reactor {
  public:
   explicit RefusedWatch(const grpc::Status& status) { Finish(status); }
@@ -193,6 +205,7 @@ class RefusedWatch : public Reactor {
 
 grpc::ServerWriteReactor<v1::WatchEventsResponse>* MailService::WatchEvents(grpc::CallbackServerContext*,
                                                                             const v1::WatchEventsRequest* request) {
+  if (const absl::Status filter = CheckFilter(*request); !filter.ok()) return new RefusedWatch(ToGrpc(filter));
   auto cursor = EventCursor::Parse(request->cursor());
   if (!cursor.ok()) return new RefusedWatch(ToGrpc(cursor.status()));
   auto stream = std::make_unique<WatchStream>(cluster_, gate_, *request, *std::move(cursor));

@@ -155,6 +155,15 @@ def test_g01_bytes_that_are_no_request(post, data):
     assert caught.value.code() == Code.INVALID_ARGUMENT and caught.value.details()
 
 
+@pytest.mark.parametrize("method", ["/hikyaku.v1.MailService/Nothing", "/hikyaku.v9.MailService/SendMail", "/nothing",
+                                    "/hikyaku.internal.v1.QueueService/Enqueue"])
+@pytest.mark.parametrize("data", [b"", b"\xff" * 50], ids=["empty", "no protobuf"])
+def test_a_method_that_does_not_exist(post, method, data):
+    call = post.api.channel.unary_unary(method, bytes, bytes)
+    error = fails(lambda: call(data, timeout=30), Code.UNIMPLEMENTED)
+    assert "no such method" in error.details()
+
+
 def test_g01_one_mailbox_gets_one_mail(post):
     """The domain's case and script do not matter, the local part's case does (RFC 5321 §2.4)."""
     word = token()
@@ -446,6 +455,20 @@ def test_stream_answers_come_while_it_is_open(post):
         answered.append(answer.tag)
         more.release()
     assert answered == [0, 1, 2, 3, 4]
+
+
+def test_stream_with_a_message_that_cannot_be_read(post):
+    """It ends with an error, not as if the client had ended it; what came before is answered and sent."""
+    word = token()
+    good = mail_pb2.SendMailStreamRequest(tag=7, request=request(subject=word)).SerializeToString()
+    call = post.api.channel.stream_stream("/hikyaku.v1.MailService/SendMailStream", bytes, mail_pb2.SendMailStreamResponse.FromString)
+    for bad in (b"\xff" * 9, good.replace(word.encode(), b"\xff" * len(word))):
+        answers = []
+        error = fails(lambda: answers.extend(each.tag for each in call(iter([good, bad, good]), timeout=30)), Code.INVALID_ARGUMENT)
+        assert "cannot be read" in error.details()
+    post.wait_mails(word, 2)
+    lines = [line for line in post.node.log().splitlines() if line]
+    assert all(line.startswith("{") for line in lines), "every line of the log is JSON, those of libraries too"
 
 
 def test_stream_that_is_broken_off_keeps_what_it_answered(post):

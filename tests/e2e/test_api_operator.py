@@ -1,5 +1,6 @@
 """The gRPC API for who runs it: the stream of events, the levers on the queue, metrics and pages."""
 
+import http.client
 import signal
 import threading
 import time
@@ -110,9 +111,21 @@ def test_watch_from_now_on(post):
     assert not watch.of(old.message_id)
 
 
-def test_watch_with_a_cursor_that_is_none(post):
-    fails(lambda: next(post.api.mail.WatchEvents(mail_pb2.WatchEventsRequest(cursor="x;y"), timeout=20)),
-          Code.INVALID_ARGUMENT, "cursor")
+@pytest.mark.parametrize("fields,path", [
+    ({"cursor": "x;y"}, "cursor"), ({"cursor": "q0=1\n"}, "cursor"), ({"cursor": "q0=+1"}, "cursor"),
+    ({"cursor": "q0=1,q0=2"}, "cursor"), ({"types": [1, 99]}, "types[1]"), ({"types": [0]}, "types[0]"),
+    ({"tenant": "a b"}, "tenant"), ({"tenant": "a" * 65}, "tenant")], ids=str)
+def test_watch_that_asks_for_what_cannot_be(post, fields, path):
+    fails(lambda: next(post.api.mail.WatchEvents(mail_pb2.WatchEventsRequest(**fields), timeout=20)), Code.INVALID_ARGUMENT, path)
+
+
+def test_a_reason_to_suspend_is_short(post):
+    def suspend(size):
+        return post.api.admin.Suspend(admin_pb2.SuspendRequest(domain="reason.test", reason="r" * size), timeout=10)
+    fails(lambda: suspend(1025), Code.INVALID_ARGUMENT, "reason")
+    assert not post.api.admin.ListQueues(admin_pb2.ListQueuesRequest(domain="reason.test"), timeout=10).queues
+    suspend(1024)
+    post.api.admin.Resume(admin_pb2.ResumeRequest(domain="reason.test"), timeout=10)
 
 
 # The operator's levers.
@@ -210,6 +223,11 @@ def test_metrics_and_pages(post):
     assert http_get(post.node.http, "/healthz")[0] == 200
     assert http_get(post.node.http, "/readyz")[0] == 200
     assert http_get(post.node.http, "/nothing")[0] == 404
+    for method, body, code in (("POST", b"body", 405), ("POST", b"", 405), ("DELETE", None, 405)):
+        page = http.client.HTTPConnection(post.node.http, timeout=10)
+        page.request(method, "/metrics", body=body)
+        assert page.getresponse().status == code, method
+        page.close()
     status, text = http_get(post.node.http, "/metrics")
     assert status == 200
     for line in text.splitlines():

@@ -262,8 +262,9 @@ class Health:
         return wait_for(lambda: next((at for told, at in self.told if told == status and at >= since), None), timeout,
                         lambda: f"{status} in {self.told}")
 
-    def check(self):
-        return self.channel.unary_unary("/grpc.health.v1.Health/Check", bytes, bytes)(b"", timeout=10)
+    def check(self, service=""):
+        request = b"\x0a" + bytes([len(service)]) + service.encode() if service else b""
+        return self.channel.unary_unary("/grpc.health.v1.Health/Check", bytes, bytes)(request, timeout=10)
 
     def stop(self):
         self.call.cancel()
@@ -275,7 +276,7 @@ def watch(stage, node):
     health = Health(node.grpc)
     stage.add(health, health.stop)
     health.wait(Health.SERVING)
-    assert health.check() == Health.SERVING
+    assert health.check() == health.check("hikyaku.v1.MailService") == health.check("hikyaku.v1.AdminService") == Health.SERVING
     return health
 
 

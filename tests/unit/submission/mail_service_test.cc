@@ -484,7 +484,8 @@ TEST(EventCursor, ReadsWhatItWrites) {
   EXPECT_EQ(again.Position("q1"), 7u);
   EXPECT_EQ(again.Position("new"), 0u);
   EXPECT_EQ(EventCursor::Parse("0")->Position("q0"), 0u);
-  for (const char* bad : {"q0", "=1", "q0=", "q0=1,", "q0=-1", "q0=99999999999999999999999"}) {
+  for (const char* bad :
+       {"q0", "=1", "q0=", "q0=1,", "q0=-1", "q0=+1", "q0= 1", "q0=1\n", "q0=1,q0=2", "q0=99999999999999999999999"}) {
     EXPECT_FALSE(EventCursor::Parse(bad).ok()) << bad;
   }
 }
