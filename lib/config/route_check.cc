@@ -11,6 +11,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
+#include "lib/address/domain.h"
+#include "lib/address/literal.h"
 #include "lib/address/route_target.h"
 #include "lib/base/status_macros.h"
 #include "lib/config/field_checks.h"
@@ -27,6 +29,16 @@ std::string CheckDay(absl::string_view text) {
   std::string error;
   const bool good = text.size() == 10 && absl::ParseTime("%Y-%m-%d", text, absl::UTCTimeZone(), &day, &error);
   return good ? "" : absl::StrCat("\"", text, "\" is no day: write one as 2026-12-01");
+}
+
+// As routes compare it (lib/delivery/route.h), so that two spellings of one domain are one. Of what has passed
+// CheckRouteDomain.
+std::string Canonical(absl::string_view pattern) {
+  if (const auto literal = address::ParseAddressLiteral(pattern); literal.ok()) return literal->ToLiteral();
+  absl::string_view name = pattern;
+  const bool suffix = absl::ConsumePrefix(&name, ".");
+  const auto domain = address::ToALabel(name);
+  return domain.ok() ? absl::StrCat(suffix ? "." : "", *domain) : std::string(pattern);
 }
 
 class RouteChecker {
@@ -70,7 +82,7 @@ class RouteChecker {
     if (!route.sender_domain().empty() && route.sender_domain() != "<>") {
       RETURN_IF_ERROR(Check(path + ".sender_domain", CheckRouteDomain(route.sender_domain())));
     }
-    if (!rows_.insert({domain, route.sender_domain(), route.tenant(), route.stream()}).second) {
+    if (!rows_.insert({Canonical(domain), Canonical(route.sender_domain()), route.tenant(), route.stream()}).second) {
       return source_.Error(path + ".domain",
                            absl::StrCat(domain, " has a route already", conditional ? " that asks for the same" : "",
                                         ": remove one of the two"));

@@ -5,6 +5,7 @@
 #include <grpcpp/security/credentials.h>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdio>
 
 #include "absl/strings/str_cat.h"
@@ -16,6 +17,17 @@
 
 namespace hikyaku::cli {
 namespace {
+
+// What gRPC would complain of in lines of its own.
+CLI::Validator IsServer() {
+  return CLI::Validator(
+      [](const std::string& text) {
+        const std::size_t colon = text.rfind(':');
+        const bool split = colon != std::string::npos && colon > 0 && colon + 1 < text.size();
+        return split ? std::string() : absl::StrCat("\"", Printable(text), "\" is not HOST:PORT, as in 127.0.0.1:7025");
+      },
+      "HOST:PORT");
+}
 
 constexpr int kMaxAnswer = 64 << 20;
 
@@ -63,6 +75,7 @@ bool AppendDetails(const grpc::Status& status, std::string* out) {
 void AddRpcFlags(CLI::App* app, RpcFlags* flags) {
   app->add_option("--server", flags->server, "HOST:PORT of the gRPC listener")
       ->envname("HIKYAKU_SERVER")
+      ->check(IsServer())
       ->capture_default_str();
   app->add_option("--timeout", flags->timeout, "Longest wait for an answer")
       ->check(IsDuration())

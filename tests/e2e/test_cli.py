@@ -87,6 +87,7 @@ def test_version():
     ["config"], ["config", "check"], ["send"], ["send", "--from", "a@b.test", "--not-before", "soon"],
     ["send", "--from", "a@b.test", "--priority", "urgent"], ["queue", "list", "--limit", "0"], ["queue", "flush"],
     ["queue", "flush", "a.test", "--all"], ["queue", "purge", "a.test"], ["trace"], ["trace", "--timeout", "5"],
+    ["trace", "--server", "", "0" * 26], ["queue", "list", "--server", "127.0.0.1"], ["queue", "list", "--server", ":7025"],
     ["sink", "--rule", "nonsense"], ["sink", "--listen", "nowhere"], ["sink", "--threads", "0"],
     ["sink", "--tls-key", "x"], ["sink", "--tls-key", "x", "--tls-certificate", "y"], ["explain", "a@b.test"]], ids=" ".join)
 def test_wrong_use_exits_2(arguments):
@@ -94,6 +95,12 @@ def test_wrong_use_exits_2(arguments):
     assert result.code == 2, result
     assert result.out == "" and result.err.startswith("hikyaku"), result
     assert len(result.err.splitlines()) <= 2, result
+
+
+def test_dkim_verify_of_what_is_no_file(tmp_path):
+    for path in (tmp_path, tmp_path / "none"):
+        one_line(hikyaku("dkim", "verify", path), 2, "cannot be read")
+    assert hikyaku("dkim", "verify", "/dev/null").code == 1
 
 
 def test_no_server_is_said(post):

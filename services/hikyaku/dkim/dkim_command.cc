@@ -1,10 +1,9 @@
 // `hikyaku dkim keygen|verify`.
+#include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <iostream>
-#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
@@ -58,14 +57,22 @@ int RunKeygen(const KeygenOptions& options) {
   return kExitDone;
 }
 
+struct CloseFile {
+  void operator()(std::FILE* file) const {
+    if (file != stdin) std::fclose(file);
+  }
+};
+
 absl::StatusOr<std::string> ReadMail(const std::string& path) {
+  const std::unique_ptr<std::FILE, CloseFile> file(path == "-" ? stdin : std::fopen(path.c_str(), "re"));
   std::string text;
-  if (path == "-") {
-    text.assign(std::istreambuf_iterator<char>(std::cin), {});
-  } else {
-    std::ifstream file(path, std::ios::binary);
-    text.assign(std::istreambuf_iterator<char>(file), {});
-    if (!file) return absl::InvalidArgumentError(absl::StrCat(path, " cannot be read: ", std::strerror(errno)));
+  std::array<char, 64 * 1024> piece;
+  std::size_t count = 0;
+  while (file != nullptr && (count = std::fread(piece.data(), 1, piece.size(), file.get())) > 0) {
+    text.append(piece.data(), count);
+  }
+  if (file == nullptr || std::ferror(file.get())) {
+    return absl::InvalidArgumentError(absl::StrCat(path, " cannot be read: ", std::strerror(errno)));
   }
   // A file whose first line ends with LF alone was written by a program that stores mail so.
   const std::size_t end = text.find('\n');

@@ -206,6 +206,10 @@ INSTANTIATE_TEST_SUITE_P(
          "f:3: delivery.routes[0].auth.mechanisms[0]: ntlm is unknown"},
         {"RouteTwice", "delivery:\n  routes:\n  - {domain: a.test, to: h.test}\n  - {domain: a.test, to: i.test}\n",
          "f:6: delivery.routes[1].domain: a.test has a route already"},
+        {"RouteTwiceByAnotherSpelling",
+         "delivery:\n  routes:\n  - {domain: .bücher.test, to: h.test}\n  - {domain: .XN--BCHER-KVA.test, to: "
+         "i.test}\n",
+         "f:6: delivery.routes[1].domain: .XN--BCHER-KVA.test has a route already"},
         {"TwoShardsInOneProcess", "queue: {shards: [{name: q0}, {name: q1}]}\n", "f:3: queue.shards: role all has one"},
         {"ShardTwice", "queue:\n  shards:\n  - {name: q0, address: \"h:1\"}\n  - {name: q0, address: \"h:2\"}\n",
          "f:6: queue.shards[1].name: q0 is given twice", Role::kSubmission},
