@@ -4,8 +4,10 @@
 #include <sstream>
 #include <string>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "lib/base/status_macros.h"
+#include "lib/config/defaults.h"
 #include "lib/config/validate.h"
 #include "lib/crypto/certificate.h"
 
@@ -19,40 +21,53 @@ class Files {
   absl::StatusOr<std::string> Read(absl::string_view key, const std::string& path) const {
     std::ifstream file(path);
     if (!file) return Error(key, path, absl::StrCat("cannot be read: ", std::strerror(errno)));
+    file.peek();  // Only this tells of a folder.
+    if (file.bad()) return Error(key, path, "cannot be read: is it a file?");
+    file.clear();
     std::stringstream text;
     text << file.rdbuf();
-    if (!file) return Error(key, path, "cannot be read: is it a file?");
     return text.str();
   }
 
   absl::Status Error(absl::string_view key, const std::string& path, absl::string_view what) const {
-    return source_.Error(absl::StrCat("queue.tls.", key), absl::StrCat(path, " ", what, ": name another PEM file"));
+    return source_.Error(key, absl::StrCat(path, " ", what, ": name another PEM file"));
   }
 
  private:
   const SourceMap& source_;
 };
 
+// Whom workers believe, where that is not the system's list.
+absl::Status CheckRoots(const v1::DeliveryTls& tls, const Files& files) {
+  constexpr char kKey[] = "delivery.tls.ca_file";
+  if (tls.ca_file().empty() || tls.ca_file() == kSystemRoots) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::string roots, files.Read(kKey, tls.ca_file()));
+  // Each of them is read when the worker starts.
+  const bool any = absl::StrContains(roots, "-----BEGIN CERTIFICATE-----");
+  return any ? absl::OkStatus() : files.Error(kKey, tls.ca_file(), "holds no certificate in PEM");
+}
+
 }  // namespace
 
 absl::Status CheckTlsFiles(const v1::Config& config, Role role, const SourceMap& source) {
+  const Files files(source);
+  if (HasDelivery(role)) RETURN_IF_ERROR(CheckRoots(config.delivery().tls(), files));
   if (role == Role::kAll || !config.queue().has_tls()) return absl::OkStatus();
   const v1::InternalTls& tls = config.queue().tls();
-  const Files files(source);
-  ASSIGN_OR_RETURN(const std::string ca, files.Read("ca", tls.ca()));
-  ASSIGN_OR_RETURN(const std::string certificate, files.Read("certificate", tls.certificate()));
-  ASSIGN_OR_RETURN(const std::string key, files.Read("key", tls.key()));
+  ASSIGN_OR_RETURN(const std::string ca, files.Read("queue.tls.ca", tls.ca()));
+  ASSIGN_OR_RETURN(const std::string certificate, files.Read("queue.tls.certificate", tls.certificate()));
+  ASSIGN_OR_RETURN(const std::string key, files.Read("queue.tls.key", tls.key()));
   if (const auto expiry = crypto::CertificateExpiry(ca); !expiry.ok()) {
-    return files.Error("ca", tls.ca(), expiry.status().message());
+    return files.Error("queue.tls.ca", tls.ca(), expiry.status().message());
   }
   if (const auto expiry = crypto::CertificateExpiry(certificate); !expiry.ok()) {
-    return files.Error("certificate", tls.certificate(), expiry.status().message());
+    return files.Error("queue.tls.certificate", tls.certificate(), expiry.status().message());
   }
   if (const absl::Status fits = crypto::CheckKey(certificate, key); !fits.ok()) {
-    return files.Error("key", tls.key(), fits.message());
+    return files.Error("queue.tls.key", tls.key(), fits.message());
   }
   if (const absl::Status issued = crypto::CheckIssuer(certificate, ca); !issued.ok()) {
-    return files.Error("certificate", tls.certificate(), issued.message());
+    return files.Error("queue.tls.certificate", tls.certificate(), issued.message());
   }
   return absl::OkStatus();
 }

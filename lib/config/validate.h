@@ -18,9 +18,9 @@ absl::Status Validate(const v1::Config& config, Role role, const SourceMap& sour
 // be made. Errors as above. For `serve`, not for `config check`, which may run elsewhere.
 absl::Status CheckDataDir(const v1::Config& config, Role role, const SourceMap& source);
 
-// The same for queue.tls: the files can be read, are PEM, the key is the certificate's, and the authority issued it.
-// That a certificate has run out is no error here: new files may come while the process runs. Nothing to check for
-// `role` all, which has no shard elsewhere.
+// The same for delivery.tls.ca_file, where `role` delivers, and for queue.tls: the files can be read, are PEM, the key
+// is the certificate's, and the authority issued it. That a certificate has run out is no error here: new files may
+// come while the process runs. Nothing of queue.tls is checked for `role` all, which has no shard elsewhere.
 absl::Status CheckTlsFiles(const v1::Config& config, Role role, const SourceMap& source);
 
 }  // namespace hikyaku::config

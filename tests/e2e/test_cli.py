@@ -315,6 +315,15 @@ def test_f08_files_that_are_no_configuration(tmp_path, text, words):
     one_line(hikyaku("serve", "--config", path), 2, *words)
 
 
+@pytest.mark.parametrize("file,word", [("none.pem", "No such file"), ("empty.pem", "no certificate"), (".", "cannot be read")])
+def test_f08_no_authorities_in_the_file(tmp_path, file, word):
+    (tmp_path / "empty.pem").write_text("nothing")
+    path = written(tmp_path, {"delivery": {"tls": {"ca_file": str(tmp_path / file)}}})
+    result = hikyaku("serve", "--config", path)
+    one_line(result, 2, "delivery.tls.ca_file", word)
+    assert re.search(rf"{path}:\d+: ", result.err), result
+
+
 def test_f08_no_file(tmp_path):
     one_line(hikyaku("serve", "--config", tmp_path / "none.yaml"), 2, "none.yaml")
     one_line(hikyaku("serve", "--config", tmp_path), 2, str(tmp_path))
