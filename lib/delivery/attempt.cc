@@ -203,7 +203,7 @@ awaitable<Attempt::Move> Attempt::Send(std::unique_ptr<Connection> connection) {
   for (std::size_t at = 0; at < all.size() && move == Move::kGoOn; at += most) {
     const std::size_t end = std::min(all.size(), at + most);
     Chunk chunk(all.begin() + static_cast<std::ptrdiff_t>(at), all.begin() + static_cast<std::ptrdiff_t>(end));
-    move = co_await SendChunk(*connection, std::move(chunk));
+    move = co_await SendByAndBy(*connection, std::move(chunk));
   }
   env_.pool.Put(std::move(connection));
   if (move == Move::kGoOn) move = Pending().empty() ? Move::kDone : Move::kNext;
@@ -217,6 +217,22 @@ awaitable<Attempt::Move> Attempt::Sign(const smtp::Extensions& extensions) {
   if (absl::IsCancelled(made)) co_return Move::kStopping;
   Settle(Pending(), JudgeUnsigned(made.message()));
   co_return Move::kDone;
+}
+
+// A host that takes only so many recipients at once (RFC 5321 §4.5.3.1.10) gets the others in further transactions, as
+// long as each of them brings something.
+awaitable<Attempt::Move> Attempt::SendByAndBy(Connection& connection, Chunk chunk) {
+  for (;;) {
+    const Move move = co_await SendChunk(connection, chunk);
+    Chunk too_many;
+    for (const std::size_t i : chunk) {
+      const Recipient& recipient = recipients_[i];
+      const bool left = !recipient.settled && recipient.outcome;
+      if (left && recipient.outcome->cls == outcome::BounceClass::kTooManyRecipients) too_many.push_back(i);
+    }
+    if (move != Move::kGoOn || too_many.empty() || too_many.size() == chunk.size()) co_return move;
+    chunk = std::move(too_many);
+  }
 }
 
 awaitable<Attempt::Move> Attempt::SendChunk(Connection& connection, Chunk chunk) {

@@ -135,6 +135,7 @@ class Attempt {
   std::unique_ptr<Connection> Kept(const ConnectionKey& key);
   awaitable<std::unique_ptr<Connection>> Dial(const PlannedHost& host, std::size_t index);
   awaitable<Move> Send(std::unique_ptr<Connection> connection);
+  awaitable<Move> SendByAndBy(Connection& connection, Chunk chunk);
   awaitable<Move> SendChunk(Connection& connection, Chunk chunk);
   awaitable<Move> Sign(const smtp::Extensions& extensions);
 

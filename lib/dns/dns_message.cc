@@ -167,20 +167,35 @@ absl::StatusOr<std::vector<Record>> TakeAnswers(Reader& reader, std::size_t coun
 
 // Where the aliases that begin at `name` lead; lowers `ttl` to the smallest on the way. An alias may stand anywhere in
 // the answer (some servers reorder).
-std::string FollowAliases(absl::string_view message, const std::vector<Record>& answers, absl::string_view name,
-                          absl::Duration& ttl) {
+absl::StatusOr<std::string> FollowAliases(absl::string_view message, const std::vector<Record>& answers,
+                                          absl::string_view name, absl::Duration& ttl) {
   std::string current(name);
-  for (int i = 0; i < kMaxAliases; ++i) {
+  for (int i = 0;; ++i) {
     const auto alias = std::find_if(answers.begin(), answers.end(), [&](const Record& record) {
       return record.type == RecordType::kCname && record.owner == current;
     });
-    if (alias == answers.end()) break;
-    const auto target = ReadData(message, *alias);
-    if (!target.ok()) break;
+    if (alias == answers.end()) return current;
+    if (i == kMaxAliases) return Damaged("aliases without an end");
+    ASSIGN_OR_RETURN(RecordData target, ReadData(message, *alias));
     ttl = std::min(ttl, alias->ttl);
-    current = target->text;
+    current = std::move(target.text);
   }
-  return current;
+}
+
+// What an answer without records has in its authority section. RFC 2308 §2.2: NS without SOA is no "there is none".
+absl::Status ReadAuthority(absl::string_view message, Reader& reader, std::size_t count, Response* response) {
+  bool servers = false;
+  bool zone = false;
+  for (std::size_t i = 0; i < std::min(count, kMaxRecords); ++i) {
+    const auto record = TakeRecord(reader);
+    if (!record.ok()) break;  // The answer itself is whole.
+    servers |= record->type == RecordType::kNs;
+    if (record->type != RecordType::kSoa) continue;
+    zone = true;
+    response->negative_ttl = NegativeTtl(message, *record);
+  }
+  const bool referral = servers && !zone && response->code == ResponseCode::kNoError;
+  return referral ? Damaged("a referral to other servers") : absl::OkStatus();
 }
 
 }  // namespace
@@ -191,6 +206,7 @@ absl::StatusOr<Response> ParseResponse(absl::string_view message, absl::string_v
   reader.Take16();  // The id: matched by the transport.
   const std::uint16_t flags = reader.Take16();
   if ((flags & 0x8000) == 0) return Damaged("not a response");
+  if ((flags & 0x0200) != 0) return Damaged("cut short, also over TCP");
   Response response;
   response.code = static_cast<ResponseCode>(flags & 0x0F);
   response.authenticated = (flags & 0x0020) != 0;
@@ -208,7 +224,10 @@ absl::StatusOr<Response> ParseResponse(absl::string_view message, absl::string_v
   ASSIGN_OR_RETURN(const std::vector<Record> answers, TakeAnswers(reader, answer_count));
   absl::Duration ttl = absl::InfiniteDuration();
   const bool alias_itself = type == RecordType::kCname;
-  response.name = alias_itself ? std::string(name) : FollowAliases(message, answers, name, ttl);
+  response.name = std::string(name);
+  if (!alias_itself) {
+    ASSIGN_OR_RETURN(response.name, FollowAliases(message, answers, name, ttl));
+  }
   for (const Record& record : answers) {
     if (record.type != type || record.owner != response.name) continue;
     if (type == RecordType::kTxt && record.data_size > kMaxTextRecord) continue;
@@ -220,11 +239,7 @@ absl::StatusOr<Response> ParseResponse(absl::string_view message, absl::string_v
     response.ttl = ttl;
     return response;
   }
-  for (std::size_t i = 0; i < std::min(authority_count, kMaxRecords); ++i) {
-    const auto record = TakeRecord(reader);
-    if (!record.ok()) break;  // The answer itself is whole.
-    if (record->type == RecordType::kSoa) response.negative_ttl = NegativeTtl(message, *record);
-  }
+  RETURN_IF_ERROR(ReadAuthority(message, reader, authority_count, &response));
   return response;
 }
 

@@ -25,10 +25,11 @@ inline constexpr std::size_t kMaxMessage = 65535;    // RFC 1035 §4.2.2: what T
 inline constexpr std::size_t kMaxRecords = 1000;     // Of an answer; the rest is not read.
 inline constexpr std::size_t kMaxTextRecord = 8192;  // A TXT record, joined; a longer one is skipped.
 inline constexpr std::size_t kMaxTlsaRecord = 8192;  // A longer one loses all but its first three octets: never usable.
-inline constexpr int kMaxAliases = 8;                // CNAMEs in a row.
+inline constexpr int kMaxAliases = 16;               // CNAMEs in a row: as many as BIND follows.
 
 enum class RecordType : std::uint16_t {
   kA = 1,
+  kNs = 2,
   kCname = 5,
   kSoa = 6,
   kPtr = 12,
@@ -59,8 +60,8 @@ struct Response {
 };
 
 // Reads the answer to the question for `type` of `name` (in the form that NormaliseName gives). Records that do not
-// belong to the name are ignored: they may be an attempt at cache poisoning. kInvalidArgument: not a DNS message, or
-// damaged.
+// belong to the name are ignored: they may be an attempt at cache poisoning. kInvalidArgument: not a DNS message, damaged,
+// or no answer: cut (TC), a referral to other servers, aliases without an end. None of these says that there is nothing.
 absl::StatusOr<Response> ParseResponse(absl::string_view message, absl::string_view name, RecordType type);
 
 // Lower case, no trailing dot. kInvalidArgument for what DNS cannot carry as a host name: empty, over 253 bytes, a

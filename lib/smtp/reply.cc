@@ -85,13 +85,15 @@ ReplyParser::Result ReplyParser::Take(absl::string_view* in) {
     }
     const std::size_t end = in->find('\n');
     const std::size_t taken = end == absl::string_view::npos ? in->size() : end + 1;
-    if (line_.size() + taken > kMaxLine) return Malformed("reply line too long", line_.empty() ? *in : line_);
-    line_.append(in->data(), taken);
+    const absl::string_view part = in->substr(0, taken);
+    total_ += taken;
+    if (total_ > kMaxTotal) return Malformed("reply too long", line_.empty() ? part : line_);
+    const absl::string_view kept = part.substr(0, kMaxLine - line_.size());
+    line_.append(kept.data(), kept.size());
     in->remove_prefix(taken);
     if (end == absl::string_view::npos) break;
 
-    total_ += line_.size();
-    if (++lines_ > kMaxLines || total_ > kMaxTotal) return Malformed("reply too long", line_);
+    ++lines_;
     absl::string_view line = absl::StripSuffix(line_, "\n");
     bool last = false;
     if (!TakeLine(absl::StripSuffix(line, "\r"), &last)) return Malformed("not an SMTP reply", line_);
@@ -112,6 +114,7 @@ bool ReplyParser::TakeLine(absl::string_view line, bool* last) {
   if (lines_ > 1 && code != reply_.code) return false;
   reply_.code = code;
   *last = line.size() == 3 || line[3] == ' ';
+  if (lines_ > kMaxLines || reply_.text.size() + line.size() > kMaxText) return true;
 
   std::string text = Printable(line.substr(std::min<std::size_t>(line.size(), 4)), kMaxLine);
   const std::size_t enhanced = EnhancedLength(text, code / 100);

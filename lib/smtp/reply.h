@@ -34,13 +34,15 @@ struct Reply {
 void AppendReply(const Reply& reply, std::string* out);
 std::string FormatReply(const Reply& reply);
 
-// Reads replies as their bytes come. What a hostile peer may send is bounded: kMaxLine, kMaxLines, kMaxTotal. The text
-// comes out safe to log and to store: controls, NUL, DEL and what is not UTF-8 become '?'.
+// Reads replies as their bytes come. What a hostile peer may send is bounded by kMaxTotal; of a long line the front is
+// kept, of many lines the first ones. The code counts all the same: else a peer that took a mail and says so at length
+// would get it again. The text comes out safe to log and to store: controls, NUL, DEL and what is not UTF-8 become '?'.
 class ReplyParser {
  public:
-  static constexpr std::size_t kMaxLine = 2048;        // Octets with the line end; RFC 5321 asks for 512.
-  static constexpr std::size_t kMaxLines = 100;        // Lines of one reply; the longest EHLO answers have about 20.
-  static constexpr std::size_t kMaxTotal = 16 * 1024;  // Octets of one reply.
+  static constexpr std::size_t kMaxLine = 2048;         // Octets kept of a line; RFC 5321 asks for 512 at most.
+  static constexpr std::size_t kMaxLines = 100;         // Lines kept; the longest EHLO answers have about 20.
+  static constexpr std::size_t kMaxText = 16 * 1024;    // Octets kept of one reply.
+  static constexpr std::size_t kMaxTotal = 256 * 1024;  // Octets of one reply; beyond, it is none.
 
   enum class Result {
     kOk,         // A reply was complete: it is in reply(). Call again with what is left.
@@ -64,7 +66,7 @@ class ReplyParser {
   bool TakeLine(absl::string_view line, bool* last);
   Result Malformed(absl::string_view why, absl::string_view line);
 
-  std::string line_;  // The part of a line that an earlier input ended with; at most kMaxLine.
+  std::string line_;  // The front of a line that an earlier input began; at most kMaxLine.
   std::size_t lines_ = 0;
   std::size_t total_ = 0;
   bool fresh_ = true;  // The next octet starts a new reply: reply_ holds an old one.

@@ -93,7 +93,7 @@ class SignedDns:
     @staticmethod
     def falsify(path):
         text = re.sub(r"(?m)(\sA\s+)20\.0\.0\.\d+$", r"\g<1>20.0.0.59", path.read_text())
-        path.write_text(re.sub(r"(?m)(\sTLSA\s+\d \d \d )\S", lambda m: m.group(1) + "0", text))
+        path.write_text(re.sub(r"(?m)(\sTLSA\s+\d \d \d )(\S)", lambda m: m.group(1) + ("1" if m.group(2) == "0" else "0"), text))
 
     def unbound(self, anchors):
         text = UNBOUND.format(

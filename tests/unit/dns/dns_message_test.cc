@@ -78,12 +78,14 @@ TEST(DnsMessage, TlsaRecordsComeWhateverTheyHold) {
   EXPECT_EQ(response->records[2].text, std::string("\3\0\0", 3));
 }
 
-TEST(DnsMessage, AliasLoopEnds) {
-  const std::string message = MessageBuilder("a.test", RecordType::kA)
-                                  .Name("a.test", 5, RecordType::kCname, "b.test")
-                                  .Name("b.test", 5, RecordType::kCname, "a.test")
-                                  .Build();
-  EXPECT_TRUE(ParseResponse(message, "a.test", RecordType::kA)->records.empty());
+TEST(DnsMessage, SixteenAliasesAreFollowed) {
+  for (const int count : {kMaxAliases, kMaxAliases + 1}) {
+    MessageBuilder builder("a0.test", RecordType::kA);
+    const auto name = [](int i) { return "a" + std::to_string(i) + ".test"; };
+    for (int i = 0; i < count; ++i) builder.Name(name(i), 5, RecordType::kCname, name(i + 1));
+    const auto response = ParseResponse(builder.Address(name(count), 5, "192.0.2.1").Build(), "a0.test", RecordType::kA);
+    EXPECT_EQ(response.ok(), count == kMaxAliases) << response.status();
+  }
 }
 
 TEST(DnsMessage, RecordsOfOtherNamesAreIgnored) {
@@ -103,6 +105,14 @@ TEST(DnsMessage, NegativeTtlIsTheSmallerOfTheSoasTwo) {
   ASSERT_TRUE(response.ok()) << response.status();
   EXPECT_EQ(response->code, ResponseCode::kNxDomain);
   EXPECT_EQ(response->negative_ttl, absl::Seconds(60));
+}
+
+TEST(DnsMessage, ServersBesideTheSoaAreNoReferral) {
+  for (const int code : {0, 3}) {
+    const std::string message =
+        MessageBuilder("a.test", RecordType::kA).Code(code).Servers("test").Soa("test", 9, 9).Build();
+    EXPECT_TRUE(ParseResponse(message, "a.test", RecordType::kA).ok());
+  }
 }
 
 TEST(DnsMessage, CompressionPointersAreFollowed) {
@@ -127,6 +137,7 @@ std::vector<DamageCase> Damaged() {
   query[2] = 0;
   label[12] = '\x80';
   short_address[good.size() - 5] = 3;
+  const auto none = [] { return MessageBuilder("a.test", RecordType::kA); };
   return {{"Empty", ""},
           {"OnlyHalfAHeader", good.substr(0, 11)},
           {"NotAResponse", query},
@@ -134,6 +145,13 @@ std::vector<DamageCase> Damaged() {
           {"PointerOutside", forward},
           {"ReservedLabelType", label},
           {"AddressOfThreeBytes", short_address},
+          {"CutAlsoOverTcp", none().Cut().Build()},
+          {"Referral", none().Servers("test").Build()},
+          {"AliasThatEndsInAReferral", none().Name("a.test", 5, RecordType::kCname, "b.test").Servers("test").Build()},
+          {"AliasLoop", none()
+                            .Name("a.test", 5, RecordType::kCname, "b.test")
+                            .Name("b.test", 5, RecordType::kCname, "a.test")
+                            .Build()},
           {"LargerThanTcpCarries", std::string(70000, '\0')}};
 }
 

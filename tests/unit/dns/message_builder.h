@@ -44,15 +44,25 @@ class MessageBuilder {
   MessageBuilder& Tlsa(const std::string& owner, std::uint32_t ttl, const std::string& data) {
     return Answer(owner, RecordType::kTlsa, ttl, data);
   }
+  MessageBuilder& Cut() {
+    flags_ |= 0x200;
+    return *this;
+  }
+  MessageBuilder& Servers(const std::string& owner) {
+    authority_ += Record(owner, RecordType::kNs, 60, Encode("ns.test"));
+    ++authority_count_;
+    return *this;
+  }
   MessageBuilder& Soa(const std::string& owner, std::uint32_t ttl, std::uint32_t minimum) {
     authority_ += Record(owner, RecordType::kSoa, ttl,
                          Encode("ns.test") + Encode("admin.test") + std::string(16, '\0') + Number32(minimum));
+    ++authority_count_;
     return *this;
   }
 
   std::string Build() const {
     return Number16(0x1234) + Number16(flags_) + Number16(1) + Number16(answer_count_) +
-           Number16(authority_.empty() ? 0 : 1) + Number16(0) + question_ + answers_ + authority_;
+           Number16(authority_count_) + Number16(0) + question_ + answers_ + authority_;
   }
 
  private:
@@ -84,6 +94,7 @@ class MessageBuilder {
   std::string answers_;
   std::string authority_;
   std::uint16_t answer_count_ = 0;
+  std::uint16_t authority_count_ = 0;
   std::uint16_t flags_ = 0x8180;  // A response, recursion desired and available.
 };
 
