@@ -266,6 +266,9 @@ Attempt::Move Attempt::Judge(Connection& connection, const Chunk& chunk, bool re
     outcome = WithTls(std::move(outcome), connection);
     outcome.reports_passed_on = outcome.kind == Kind::kDelivered && connection.session().extensions().dsn &&
                                 lease_.delivery.recipients(static_cast<int>(chunk[i])).notify() != 0;
+    // RFC 2033 §1: LMTP serves delivery to mailboxes. A host that offers DSN all the same speaks for itself.
+    outcome.final_delivery =
+        outcome.kind == Kind::kDelivered && hop_.kind == NextHop::Kind::kLmtp && !connection.session().extensions().dsn;
     any_left |= judgements[i].try_next;
     host_failed |= outcome.ambiguous || (judgements[i].try_next && outcome.scope != Scope::kRecipient);
     if (!judgements[i].try_next) {

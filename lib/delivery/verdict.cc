@@ -29,6 +29,13 @@ Outcome OfReply(Scope scope, const smtp::Reply& reply, absl::string_view remote)
                    remote);
 }
 
+// Delivered by ourselves, and no further.
+Outcome EndedHere(absl::string_view text) {
+  Outcome ended = FromUs(Kind::kDelivered, Scope::kMessage, {2, 0, 0}, text);
+  ended.final_delivery = true;
+  return ended;
+}
+
 // A refusal that is transient leaves the next host to be asked, which may know better (RFC 5321 §5.1).
 Judgement Refused(Outcome outcome) {
   const bool try_next = outcome.kind == Kind::kTransient;
@@ -237,11 +244,9 @@ std::vector<Judgement> JudgeTransaction(const smtp::TransactionResult& result, a
   return judgements;
 }
 
-Outcome JudgeDiscarded(absl::string_view text) { return FromUs(Kind::kDelivered, Scope::kMessage, {2, 0, 0}, text); }
+Outcome JudgeDiscarded(absl::string_view text) { return EndedHere(text); }
 
-Outcome JudgeCaptured(absl::string_view folder) {
-  return FromUs(Kind::kDelivered, Scope::kMessage, {2, 0, 0}, absl::StrCat("stored in the Maildir ", folder));
-}
+Outcome JudgeCaptured(absl::string_view folder) { return EndedHere(absl::StrCat("stored in the Maildir ", folder)); }
 
 Outcome JudgeNotCaptured(const absl::Status& why, absl::string_view folder) {
   return FromUs(Kind::kTransient, Scope::kDomain, {4, 3, 0},
@@ -274,6 +279,7 @@ v1::Outcome ToProto(const Outcome& outcome, absl::Time now) {
   proto.set_bounce_class(cls.data(), cls.size());
   proto.set_ambiguous(outcome.ambiguous);
   proto.set_reports_passed_on(outcome.reports_passed_on);
+  proto.set_final_delivery(outcome.final_delivery);
   if (outcome.tls) *proto.mutable_tls() = TlsToProto(*outcome.tls);
   const timespec stamp = absl::ToTimespec(now);
   proto.mutable_time()->set_seconds(stamp.tv_sec);

@@ -61,7 +61,8 @@ struct Outcome {
   bool ambiguous = false;        // The final dot was sent and no reply came: it may have been delivered.
   BounceClass cls = BounceClass::kTransientFailure;
   bool reports_passed_on = false;  // Delivered to a host that was told, by DSN, what the sender wants to hear.
-  std::optional<TlsUsed> tls;  // Nothing: clear text, or no connection.
+  bool final_delivery = false;     // Delivered where mail ends, not to a host that hands it on.
+  std::optional<TlsUsed> tls;      // Nothing: clear text, or no connection.
 
   bool terminal() const { return kind != Kind::kTransient; }
 

@@ -29,12 +29,12 @@ absl::Time TimeOf(const v1::Outcome& outcome) {
   return absl::FromUnixSeconds(outcome.time().seconds()) + absl::Nanoseconds(outcome.time().nanos());
 }
 
-// A host that took the mail and reports no success was handed it (RFC 3461 §5.2.3); final delivery is none of ours.
-dsn::Action ActionOf(ReportKind kind) {
+// A host that took the mail and reports no success was handed it (RFC 3461 §5.2.3), unless mail ends there.
+dsn::Action ActionOf(ReportKind kind, bool relayed) {
   switch (kind) {
     case ReportKind::kFailed: return dsn::Action::kFailed;
     case ReportKind::kDelayed: return dsn::Action::kDelayed;
-    case ReportKind::kDelivered: return dsn::Action::kRelayed;
+    case ReportKind::kDelivered: return relayed ? dsn::Action::kRelayed : dsn::Action::kDelivered;
   }
   return dsn::Action::kFailed;
 }
@@ -120,6 +120,7 @@ std::string Reporter::NoteDelayed(const storage::v1::Recipient& recipient, const
 
 std::string Reporter::NoteDelivered(const storage::v1::Recipient& recipient, const v1::Outcome& outcome) {
   if (outcome.reports_passed_on() || !MayTell(recipient.notify(), dsn::kSuccess)) return "";
+  relayed_ |= !outcome.final_delivery();
   return Note(ReportKind::kDelivered, recipient, outcome, TimeOf(outcome));
 }
 
@@ -159,7 +160,7 @@ void Reporter::Make(const std::string* body) {
 dsn::BuiltReport Reporter::Compose(ReportKind kind, const std::string& message_id, const ReportPolicy& policy,
                                    const std::string* body) {
   dsn::Report report;
-  report.action = ActionOf(kind);
+  report.action = ActionOf(kind, relayed_);
   report.hostname = policy.hostname;
   report.from = policy.from;
   report.to = envelope_->sender();

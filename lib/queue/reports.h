@@ -89,6 +89,7 @@ class Reporter {
   std::vector<dsn::ReportedRecipient> told_[kReportKinds];
   std::vector<ReportMail> mails_;
   int dropped_[kReportDrops] = {};
+  bool relayed_ = false;       // Of those who were delivered to: one at least was only handed on.
   std::string undeliverable_;  // Of a report that failed itself: for the log.
 };
 

@@ -12,6 +12,7 @@ import grpc
 import pytest
 
 from support.api import field_errors, mail_pb2
+from support.dovecot import Dovecot
 from support.post import mail, token
 from support.receivers import OpenSmtpd, Postfix
 from support.smtp import Client
@@ -233,6 +234,28 @@ def test_b05_success_is_reported_when_the_next_host_will_not(stage):
     assert report.recipients[0]["Action"] == "relayed" and report.recipients[0]["Status"].startswith("2.")
     world.finished()
     world.reports(1)
+
+
+def test_b05_success_where_mail_ends_is_delivered(stage):
+    """By LMTP to a real mailbox, into a Maildir, or nowhere: there is no further host that "relayed" could mean."""
+    box = Dovecot(OTHER, {"ann": "a", "bob": "b"})
+    stage.add(box, box.stop)
+    box.start()
+    world = Reports(stage, config={"delivery": {
+        "maildir_root": str(stage.folder / "capture"),
+        "routes": [{"domain": "box.test", "to": f"lmtp:[{OTHER}]:24"}, {"domain": "folder.test", "to": "maildir:kept"},
+                   {"domain": "gone.test", "to": "discard:by order"}]}})
+    wanted = ["ann@box.test", "x@folder.test", "x@gone.test"]
+    world.smtp(*((address, " NOTIFY=SUCCESS") for address in wanted), ("bob@box.test", " NOTIFY=FAILURE"))
+    reports = [Report(arrived) for arrived in world.reports(3)]
+    assert sorted(report.addresses() for report in reports) == [[f"rfc822; {address}"] for address in wanted]
+    for report in reports:
+        assert [r["Action"] for r in report.recipients] == ["delivered"] and report.recipients[0]["Status"].startswith("2.")
+        assert "Your message was delivered to the recipients below." in unfolded(report.words)
+    box.wait_mails("ann", 1)
+    box.wait_mails("bob", 1)
+    world.finished()
+    world.reports(3)
 
 
 def test_b05_what_was_asked_goes_on_to_a_host_with_dsn(stage):

@@ -256,6 +256,22 @@ TEST_F(AttemptTest, LmtpAtASocket) {
   EXPECT_EQ(box->Count("LHLO us.test"), 1);
 }
 
+// RFC 3464 §2.3.3: "delivered" is the word for a mailbox; a host that offers DSN says it by itself.
+TEST_F(AttemptTest, MailEndsAtLmtpWithoutDsn) {
+  routes_ = *RouteTable::Create({{"d.test", "lmtp:[11.0.0.9]:24"}}, 25);
+  for (const bool offered : {false, true}) {
+    auto box = dialer_->Listen("11.0.0.9:24", offered ? Strings{"DSN"} : Strings{});
+    box->On(".", {"250 ok|close"});
+    EXPECT_EQ(ToProto(One(), clock_.Now()).final_delivery(), !offered);
+  }
+  auto box = dialer_->Listen("11.0.0.9:24");
+  box->On(".", {"452 4.2.2 over quota"});
+  EXPECT_FALSE(One().final_delivery);
+  Mx1();
+  routes_ = *RouteTable::Create({}, 25);
+  EXPECT_FALSE(One().final_delivery) << "a host by SMTP may hand it on";
+}
+
 TEST_F(AttemptTest, LmtpAndSmtpAtOneEndpointAreTwoConnections) {
   auto box = dialer_->Listen("11.0.0.9:24");
   routes_ = *RouteTable::Create({{"d.test", "lmtp:[11.0.0.9]:24"}}, 25);

@@ -60,6 +60,7 @@ class LocalDelivery : public testing::Test {
 
 TEST_F(LocalDelivery, DiscardAndReject) {
   EXPECT_EQ(Run("discard:", lease_, nullptr).ToString(), "2.0.0 discarded by a route");
+  EXPECT_TRUE(Run("discard:", lease_, nullptr).final_delivery);
   const Outcome rejected = Run("error:5.1.6 has moved", lease_, nullptr);
   EXPECT_EQ(rejected.kind, Kind::kPermanent);
   EXPECT_EQ(rejected.ToString(), "5.1.6 has moved");
@@ -70,6 +71,7 @@ TEST_F(LocalDelivery, CapturesTheEnvelopeAndTheMail) {
   const Outcome stored = Run("maildir:a/b");
   EXPECT_EQ(stored.kind, Kind::kDelivered) << stored.ToString();
   EXPECT_EQ(stored.text, absl::StrCat("stored in the Maildir ", root_, "/a/b"));
+  EXPECT_TRUE(stored.final_delivery);
   const auto files = Files("a/b/new");
   ASSERT_EQ(files.size(), 1u);
   const std::string text = Read(files[0]);

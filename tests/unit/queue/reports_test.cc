@@ -172,6 +172,23 @@ TEST_F(Reports, OfSuccessOnlyWhenAskedAndWhenTheHostWillNot) {
   EXPECT_TRUE(absl::StrContains(Take(worker, ReportOf(asked)), "Action: relayed\r\n"));
 }
 
+TEST_F(Reports, OfMailThatEndedWhereItWasDeliveredSaySo) {
+  Open();
+  Worker worker(*shard_, 1);
+  v1::Outcome final_delivery = Delivered();
+  final_delivery.set_final_delivery(true);
+  const std::string stored = Accept(Told({"a@y.test", "b@y.test"}, dsn::kSuccess));
+  worker.Report(worker.Next(), {final_delivery, final_delivery});
+  const std::string body = Take(worker, ReportOf(stored));
+  worker.Report(lease_, {Delivered()});
+  EXPECT_TRUE(absl::StrContains(body, "Action: delivered\r\n")) << body;
+  EXPECT_TRUE(absl::StrContains(body, "was delivered to the recipients")) << body;
+  EXPECT_FALSE(absl::StrContains(body, "relayed"));
+  const std::string mixed = Accept(Told({"a@y.test", "b@y.test"}, dsn::kSuccess));
+  worker.Report(worker.Next(), {final_delivery, Delivered()});
+  EXPECT_FALSE(absl::StrContains(Take(worker, ReportOf(mixed)), "Action: delivered\r\n")) << "not more than is known";
+}
+
 TEST_F(Reports, OfMailThatExpiresKeepTheLastError) {
   options_.lifetime = absl::Hours(1);
   Open();
