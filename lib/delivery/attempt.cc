@@ -9,6 +9,7 @@
 
 #include "lib/base/random.h"
 #include "lib/delivery/local_delivery.h"
+#include "lib/delivery/post.h"
 #include "lib/dsn/options.h"
 #include "lib/metrics/metrics.h"
 #include "lib/mime/downgrade.h"
@@ -81,6 +82,7 @@ Attempt::Attempt(AttemptEnv env, const queue::Lease& lease, LeaseGuard& guard)
       signing_(env_.options.keyring, *lease.body) {}
 
 awaitable<Attempt::End> Attempt::Run() {
+  if (!lease_.delivery.envelope().post_type().empty()) co_return co_await RunPost();
   if (!hop_.remote()) co_return co_await RunLocal();
   if (const absl::Status ready = signing_.Ready(); !ready.ok()) co_return Finish(JudgeUnsigned(ready.message()));
   if (const std::optional<Outcome> trouble = PrepareLogin()) co_return Finish(*trouble);
@@ -112,6 +114,18 @@ awaitable<Attempt::End> Attempt::RunLocal() {
   const Outcome outcome = co_await DeliverLocally(hop_, lease_, env_.network->maildir.get());
   NotePending(outcome);
   co_return Finish(outcome);
+}
+
+awaitable<Attempt::End> Attempt::RunPost() {
+  if (!guard_.Begin()) {
+    lease_lost_ = true;
+    co_return End::kLost;
+  }
+  https::Web web{env_.resolver, env_.network->dialer, env_.network->tls.context};
+  const std::optional<Outcome> outcome = co_await Post(std::move(web), lease_);
+  if (!outcome) co_return End::kGiveBack;
+  remote_ = outcome->remote_host;
+  co_return Finish(*outcome);
 }
 
 awaitable<Attempt::Move> Attempt::TryHost(PlannedHost host) {

@@ -120,6 +120,7 @@ class Attempt {
   };
 
   awaitable<End> RunLocal();
+  awaitable<End> RunPost();
   std::optional<outcome::Outcome> PrepareLogin();
   awaitable<bool> LoggedIn(Connection& connection);
   const Source* SourceFor(const net::Endpoint& endpoint);

@@ -258,6 +258,37 @@ Outcome JudgeRejected(absl::string_view enhanced, absl::string_view text) {
   return FromUs(Kind::kPermanent, Scope::kRecipient, code.value_or(outcome::EnhancedCode{5, 7, 1}), text);
 }
 
+Outcome JudgePosted(const https::Answer& answer) {
+  using https::Result;
+  const auto later = [&](outcome::EnhancedCode code) {
+    return FromUs(Kind::kTransient, Scope::kDomain, code, answer.why, answer.remote);
+  };
+  switch (answer.result) {
+    case Result::kNoAddress: return later({4, 4, 3});
+    case Result::kUnreachable: return later({4, 4, 1});
+    case Result::kCertificate:
+    case Result::kTls: return later({4, 7, 5});
+    case Result::kHttp:
+    case Result::kTimeout: return later({4, 4, 2});
+    case Result::kCancelled: return JudgeStopped();
+    case Result::kOk: break;
+  }
+  const std::string text = absl::StrCat("the answer to POST is ", answer.status);
+  if (answer.status < 300) {
+    Outcome taken = FromUs(Kind::kDelivered, Scope::kRecipient, {2, 0, 0}, text, answer.remote);
+    taken.final_delivery = true;
+    return taken;
+  }
+  // RFC 9110 §15.5.9, RFC 8470 §5.2, RFC 6585 §4: these ask for another try. A redirect is not followed.
+  const bool later_perhaps =
+      answer.status >= 500 || answer.status == 408 || answer.status == 425 || answer.status == 429;
+  return FromUs(later_perhaps ? Kind::kTransient : Kind::kPermanent, Scope::kRecipient, {5, 5, 0}, text, answer.remote);
+}
+
+Outcome JudgeBadUrl(const absl::Status& why) {
+  return FromUs(Kind::kPermanent, Scope::kRecipient, {5, 1, 3}, why.message());
+}
+
 Outcome JudgeStopped() {
   return FromUs(Kind::kTransient, Scope::kMessage, {4, 3, 2}, "this service stopped before it could try");
 }

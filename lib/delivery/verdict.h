@@ -23,6 +23,7 @@
 #include "absl/time/time.h"
 #include "hikyaku/v1/events.pb.h"
 #include "lib/delivery/tls_demand.h"
+#include "lib/https/client.h"
 #include "lib/outcome/outcome.h"
 #include "lib/smtp/client_session.h"
 #include "lib/smtp/reply.h"
@@ -118,6 +119,12 @@ outcome::Outcome JudgeNotCaptured(const absl::Status& why, absl::string_view fol
 
 // The operator's own words, and his code ("5.1.1").
 outcome::Outcome JudgeRejected(absl::string_view enhanced, absl::string_view text);
+
+// ---- What is POSTed (RFC 8460 §5.4). ----
+
+// By the status of the answer, or by what broke before there was one. What waiting may mend is tried again.
+outcome::Outcome JudgePosted(const https::Answer& answer);
+outcome::Outcome JudgeBadUrl(const absl::Status& why);
 
 // ---- Ourselves. ----
 

@@ -1,9 +1,9 @@
-// Reads the answer of a policy host, as its bytes come.
+// Reads the answer to one request, as its bytes come.
 //
-// Source:     RFC 9112 (parsed by Boost.Beast); RFC 8461 §3.3: 200 only, no redirects, text/plain.
+// Source:     RFC 9112 (parsed by Boost.Beast); RFC 9110 §15.2: answers of 1xx come before the one that counts.
 // Threading:  one owner.
-#ifndef HIKYAKU_LIB_MTA_STS_RESPONSE_READER_H_
-#define HIKYAKU_LIB_MTA_STS_RESPONSE_READER_H_
+#ifndef HIKYAKU_LIB_HTTPS_RESPONSE_READER_H_
+#define HIKYAKU_LIB_HTTPS_RESPONSE_READER_H_
 
 #include <cstddef>
 #include <memory>
@@ -13,36 +13,50 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
-namespace hikyaku::mta_sts {
+namespace hikyaku::https {
+
+// Whether an answer with this head is one that the caller can use; else what is wrong with it, as kInvalidArgument.
+// `type`: its Content-Type; empty: none.
+using Judge = absl::Status (*)(int status, absl::string_view type);
+
+// What the caller takes.
+struct Wanted {
+  Judge judge = nullptr;     // Never null: asked when the head is whole.
+  std::size_t max_body = 0;  // A larger body is refused. 0: the head is all that is wanted.
+};
 
 class ResponseReader {
  public:
   static constexpr std::size_t kMaxHeader = 8 * 1024;
-  // Of all that is read, so that a body in very small chunks ends too.
-  static constexpr std::size_t kMaxRead = 256 * 1024;
 
-  ResponseReader();
+  explicit ResponseReader(Wanted wanted);
   ~ResponseReader();
 
-  // True: the answer is whole, and body() is the policy's text. False: more is to come.
-  // kInvalidArgument says why this answer is no policy: the caller closes.
+  // True: all that is wanted is here. False: more is to come.
+  // kInvalidArgument says why the answer cannot be used: the caller closes.
   absl::StatusOr<bool> Take(absl::string_view bytes);
 
   // The peer has said that nothing more follows. Ok: that was the end of the body. Else as Take.
   absl::Status End();
 
+  // 0: the head is not here yet.
+  int status() const;
   const std::string& body() const;
 
  private:
   struct Parser;
 
-  absl::Status Judge() const;
+  void Restart();
+  absl::StatusOr<bool> Parse();
+  absl::Status TooLarge() const;
 
-  const std::unique_ptr<Parser> parser_;
+  const Wanted wanted_;
+  std::unique_ptr<Parser> parser_;
   std::string pending_;  // Read, but not parsed yet.
   std::size_t read_ = 0;
+  bool judged_ = false;
 };
 
-}  // namespace hikyaku::mta_sts
+}  // namespace hikyaku::https
 
-#endif  // HIKYAKU_LIB_MTA_STS_RESPONSE_READER_H_
+#endif  // HIKYAKU_LIB_HTTPS_RESPONSE_READER_H_

@@ -1,25 +1,23 @@
 // Gets the policy of a domain from its policy host, once.
 //
 // Source:     RFC 8461 §3.3: https://mta-sts.DOMAIN/.well-known/mta-sts.txt, the certificate for mta-sts.DOMAIN, 200
-// only,
-//             no redirects, a minute and 64 KiB at most.
-// Non-goals:  when to (policies.h); a proxy: the policy host is asked directly, whatever source the mail leaves from.
+//             only, no redirects, text/plain, a minute and 64 KiB at most.
+// Non-goals:  when to (policies.h); how to ask (lib/https/client.h).
 // Threading:  a coroutine on any executor.
 #ifndef HIKYAKU_LIB_MTA_STS_FETCH_H_
 #define HIKYAKU_LIB_MTA_STS_FETCH_H_
 
-#include <memory>
 #include <string>
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "lib/dns/resolver.h"
+#include "lib/https/client.h"
 #include "lib/mta_sts/policy.h"
 #include "lib/net/asio.h"
-#include "lib/net/dialer.h"
-#include "lib/tls/context.h"
 
 namespace hikyaku::mta_sts {
+
+using https::Web;
 
 enum class FetchResult {
   kOk,
@@ -44,17 +42,13 @@ struct Fetched {
   bool ok() const { return result == FetchResult::kOk; }
 };
 
-// What a fetch needs. It keeps what is shared, and `resolver` outlives it.
-struct Web {
-  dns::Resolver& resolver;
-  std::shared_ptr<net::Dialer> dialer;                // With the egress guard.
-  std::shared_ptr<const tls::ClientContext> context;  // Its roots judge the certificate.
-};
-
 inline constexpr absl::Duration kFetchLimit = absl::Minutes(1);  // RFC 8461 §3.3.
 inline constexpr char kPolicyPath[] = "/.well-known/mta-sts.txt";
 
 std::string PolicyHost(absl::string_view domain);  // "mta-sts.example.net"
+
+// Whether an answer with this head may hold a policy: https::Judge.
+absl::Status JudgeHead(int status, absl::string_view type);
 
 // `domain`: an A-label, lower case.
 awaitable<Fetched> Fetch(Web web, std::string domain);

@@ -431,6 +431,11 @@ void LocalShard::CheckQueue(Done<v1::CheckQueueResponse> done) {
   });
 }
 
+void LocalShard::SendTlsReports(v1::SendTlsReportsRequest request, Done<v1::SendTlsReportsResponse> done) {
+  if (absl::Status status = engine_->gate.Check(); !status.ok()) return std::move(done)(status);
+  tls_reporter_->SendNow(std::move(request), std::move(done));
+}
+
 void LocalShard::GetStsPolicy(internal::v1::GetStsPolicyRequest request, Done<storage::v1::StsPolicy> done) {
   engine_->askers.Push([this, request = std::move(request), done = std::move(done)]() mutable {
     std::move(done)(QuerySts(*engine_, request));

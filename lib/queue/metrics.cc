@@ -42,7 +42,7 @@ constexpr std::array<const char*, kReportKinds> kReportKindNames = {"failed", "d
 constexpr std::array<const char*, kReportDrops> kReportDropNames = {"null_sender", "untrusted", "undeliverable"};
 
 // In the order of TlsReportFate.
-constexpr std::array<const char*, kTlsReportFates> kTlsReportFateNames = {"queued", "no_address", "https_passed_over",
+constexpr std::array<const char*, kTlsReportFates> kTlsReportFateNames = {"queued", "no_address", "bad_url",
                                                                           "not_made"};
 constexpr std::array<const char*, 2> kTlsSessionNames = {"success", "failure"};
 
@@ -99,7 +99,7 @@ Metrics::Metrics(const std::string& shard)
       tls_reports(
           ByLabel("hikyaku_tls_reports_total",
                   "Reports on TLS (RFC 8460) that were due, one for each domain and day: queued; no_address: the "
-                  "domain named none that can be mailed to; https_passed_over: it named an https address (counted "
+                  "domain named none that can be reached; bad_url: it named a URL that nothing is posted to (counted "
                   "besides the others); not_made: reports.tls was taken away.",
                   shard, "result", kTlsReportFateNames)),
       tls_sessions(ByLabel("hikyaku_tls_report_sessions_total",

@@ -29,8 +29,8 @@ inline constexpr int kReportDrops = 3;
 // Of a report on TLS that was due.
 enum class TlsReportFate {
   kQueued,
-  kNoAddress,  // The domain named no address that can be mailed to.
-  kHttps,      // It named an https address besides, or alone, which is passed over.
+  kNoAddress,  // The domain named none that can be reached.
+  kBadUrl,     // It named a URL, besides or alone, that nothing is posted to.
   kNotMade,    // reports.tls is no longer configured.
 };
 inline constexpr int kTlsReportFates = 4;

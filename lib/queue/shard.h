@@ -135,6 +135,8 @@ class Shard {
   virtual void Resume(v1::ResumeRequest request, Done<v1::ResumeResponse> done) = 0;
   virtual void Purge(v1::PurgeRequest request, Done<v1::PurgeResponse> done) = 0;
   virtual void CheckQueue(Done<v1::CheckQueueResponse> done) = 0;
+  // kFailedPrecondition: no reports on TLS can be made. Other errors: some may have been sent; it may be repeated.
+  virtual void SendTlsReports(v1::SendTlsReportsRequest request, Done<v1::SendTlsReportsResponse> done) = 0;
 
   // The MTA-STS policy that was put last for a domain of this shard, for the workers that come after (RFC 8461 §3.3).
   // kNotFound: none, or it has expired. Other errors: nobody knows; go on without.

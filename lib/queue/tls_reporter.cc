@@ -1,27 +1,18 @@
 #include "lib/queue/tls_reporter.h"
 
-#include <algorithm>
 #include <cstddef>
-#include <map>
 #include <memory>
-#include <set>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/escaping.h"
+#include "absl/functional/function_ref.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "lib/address/address.h"
 #include "lib/base/log.h"
-#include "lib/base/message_id.h"
-#include "lib/base/random.h"
 #include "lib/crypto/digest.h"
-#include "lib/dsn/options.h"
 #include "lib/queue/engine.h"
 #include "lib/queue/keys.h"
-#include "lib/tls_report/record.h"
-#include "lib/tls_report/report.h"
-#include "lib/tls_report/report_mail.h"
+#include "lib/queue/tls_report_maker.h"
 
 namespace hikyaku::queue {
 namespace {
@@ -32,57 +23,66 @@ constexpr absl::Duration kFirst = absl::Minutes(5);
 constexpr absl::Duration kLast = absl::Hours(4);
 
 constexpr std::int64_t kLookPeriod = 60'000'000;
-constexpr std::size_t kReportsStep = 20;        // In one commit.
-constexpr std::size_t kMaxReportAddresses = 8;  // A record that changed within the day adds its new ones.
-constexpr std::size_t kBoundaryBytes = 16;
-constexpr std::size_t kUniqueBytes = 8;
-constexpr char kTenant[] = "default";
+constexpr std::size_t kReportsStep = 20;  // In one commit.
+constexpr int kMostChanges = 50;          // Of counts, between the look and the commit of one wish.
 
 absl::Time DayStart(std::uint32_t day) { return absl::FromUnixSeconds(std::int64_t{day} * 86'400); }
-
-std::string Digest(std::uint32_t day, absl::string_view domain, absl::string_view shard) {
-  return crypto::Sha256(absl::StrCat("tls report ", day, " ", domain, " ", shard));
-}
 
 // The rows of one domain and day, as they are at rest.
 struct Found {
   std::uint32_t day = 0;
   std::string domain;
   std::vector<std::pair<std::string, std::string>> rows;  // Key and value.
+
+  std::string Prefix() const { return keys::TlsReportPrefix(day, domain); }
 };
 
-struct Addresses {
-  std::map<std::string, std::vector<std::string>> by_domain;
-  std::vector<std::string> all;
-  bool https = false;
-};
-
-Addresses AddressesOf(const std::vector<TlsReportRow>& rows) {
-  Addresses addresses;
-  std::set<std::string> seen;
-  for (const TlsReportRow& row : rows) {
-    for (const std::string& uri : row.session().report_to()) {
-      const auto address = tls_report::MailtoAddress(uri);
-      addresses.https |= absl::StartsWithIgnoreCase(uri, "https:");
-      if (!address || seen.size() >= kMaxReportAddresses || !seen.insert(address->ToString()).second) continue;
-      addresses.by_domain[address->domain].push_back(address->ToString());
-      addresses.all.push_back(address->ToString());
+// Those between two keys that `wanted` wants, kReportsStep at most. Passes over the others by one seek each.
+absl::StatusOr<std::vector<Found>> Find(const Engine& engine, absl::string_view from, absl::string_view to,
+                                        absl::FunctionRef<bool(const Found&)> wanted) {
+  std::vector<Found> found;
+  const auto cursor = engine.store->Scan(Family::kMeta, from, to);
+  while (cursor != nullptr && cursor->Valid() && found.size() < kReportsStep && !engine.stopping) {
+    const auto parts = keys::ParseTlsReport(cursor->key());
+    if (!parts) {
+      cursor->Next();
+      continue;
     }
+    Found each{parts->day, std::string(parts->domain), {}};
+    const std::string prefix = each.Prefix();
+    if (!wanted(each)) {
+      cursor->Seek(keys::PrefixEnd(prefix));
+      continue;
+    }
+    for (; cursor->Valid() && absl::StartsWith(cursor->key(), prefix); cursor->Next()) {
+      each.rows.emplace_back(cursor->key(), cursor->value());
+    }
+    found.push_back(std::move(each));
   }
-  return addresses;
+  if (cursor == nullptr) return absl::UnavailableError("the store is being reopened");
+  if (!cursor->status().ok()) return cursor->status();
+  if (engine.stopping) return absl::UnavailableError("stopping");
+  return found;
 }
+
+struct Report {
+  Found found;
+  MadeTlsReport made;
+  bool unchanged = false;  // Since it was found: it was sent.
+};
 
 }  // namespace
 
-// Sends what was found and forgets it, unless it has changed meanwhile: then it is found again.
+// Sends what was found and forgets it, unless it has changed meanwhile: then it can be found again.
 class TlsReporter::SendOperation : public Operation {
  public:
-  SendOperation(TlsReporter& reporter, std::vector<Found> found, bool more)
-      : reporter_(reporter), engine_(reporter.engine_), more_(more) {
+  using Sent = absl::AnyInvocable<void(const absl::Status&, const std::vector<Report>&)>;
+
+  SendOperation(Engine& engine, std::vector<Found> found, Sent sent) : engine_(engine), sent_(std::move(sent)) {
     for (Found& each : found) {
       Report& report = reports_.emplace_back();
       report.found = std::move(each);
-      Make(report);
+      report.made = MakeTlsReport(engine_, report.found.day, report.found.domain, RowsOf(report.found));
     }
   }
 
@@ -93,7 +93,7 @@ class TlsReporter::SendOperation : public Operation {
       report.unchanged = Unchanged(group.store, report.found);
       if (!report.unchanged) continue;
       for (const auto& row : report.found.rows) group.batch.Delete(Family::kMeta, row.first);
-      PutMails(group, report.mails);
+      PutMails(group, report.made.mails);
     }
   }
 
@@ -101,19 +101,22 @@ class TlsReporter::SendOperation : public Operation {
     for (const Report& report : reports_) {
       if (status.ok() && report.unchanged) Committed(report);
     }
-    reporter_.Settled(status.ok() && more_);
+    sent_(status, reports_);
   }
 
  private:
-  struct Report {
-    Found found;
-    std::vector<ReportMail> mails;  // One for each domain of its addresses.
-    std::vector<TlsReportFate> fates;
-    bool unchanged = false;
-  };
+  // Those that cannot be read go with the others.
+  static std::vector<TlsReportRow> RowsOf(const Found& found) {
+    std::vector<TlsReportRow> rows;
+    for (const auto& [key, value] : found.rows) {
+      TlsReportRow row;
+      if (row.ParseFromString(value)) rows.push_back(std::move(row));
+    }
+    return rows;
+  }
 
   static bool Unchanged(Store& store, const Found& found) {
-    const std::string prefix = keys::TlsReportPrefix(found.day, found.domain);
+    const std::string prefix = found.Prefix();
     const auto cursor = store.Scan(Family::kMeta, prefix, keys::PrefixEnd(prefix));
     if (cursor == nullptr) return false;
     for (const auto& [key, value] : found.rows) {
@@ -123,102 +126,82 @@ class TlsReporter::SendOperation : public Operation {
     return !cursor->Valid() && cursor->status().ok();
   }
 
-  // Rows that cannot be read go with the others.
-  void Make(Report& report) {
-    std::vector<TlsReportRow> rows;
-    for (const auto& [key, value] : report.found.rows) {
-      TlsReportRow row;
-      if (row.ParseFromString(value)) rows.push_back(std::move(row));
-    }
-    const ReportPolicy policy = engine_.reports();
-    if (rows.empty() || policy.tls.from.empty()) return report.fates.push_back(TlsReportFate::kNotMade);
-    const Addresses addresses = AddressesOf(rows);
-    if (addresses.https) report.fates.push_back(TlsReportFate::kHttps);
-    if (addresses.all.empty()) return report.fates.push_back(TlsReportFate::kNoAddress);
-    report.fates.push_back(TlsReportFate::kQueued);
-    Queue(report, Compose(report.found, rows, addresses, policy), addresses, policy);
-  }
-
-  // The id of the mail is drawn once, however often the operation is applied.
-  struct Composed {
-    MessageId id;
-    std::string message_id;
-    std::string bytes;
-  };
-
-  Composed Compose(const Found& found, const std::vector<TlsReportRow>& rows, const Addresses& addresses,
-                   const ReportPolicy& policy) const {
-    Composed composed;
-    composed.id = MessageId::Generate(engine_.clock.Now());
-    composed.message_id = absl::StrCat(composed.id.text(), "@", policy.hostname);
-    tls_report::ReportMail mail;
-    const std::string unique = Digest(found.day, found.domain, engine_.options.name).substr(0, kUniqueBytes);
-    mail.unique_id = absl::BytesToHexString(unique);
-    mail.frame.organization = policy.tls.organization;
-    mail.frame.contact = policy.tls.contact;
-    mail.frame.domain = found.domain;
-    mail.frame.day_start = DayStart(found.day);
-    mail.frame.report_id = absl::StrCat(absl::FormatTime("%Y%m%d", mail.frame.day_start, absl::UTCTimeZone()), ".",
-                                        found.domain, ".", mail.unique_id, "@", policy.hostname);
-    mail.from = policy.tls.from;
-    mail.to = addresses.all;
-    mail.message_id = composed.message_id;
-    mail.date = engine_.clock.Now();
-    mail.boundary_token = RandomHex(kBoundaryBytes);
-    composed.bytes = tls_report::BuildMail(mail, tls_report::BuildReport(mail.frame, rows));
-    return composed;
-  }
-
-  void Queue(Report& report, Composed composed, const Addresses& addresses, const ReportPolicy& policy) {
-    const std::int64_t now = engine_.NowMicros();
-    storage::v1::Delivery delivery;
-    storage::v1::Envelope& envelope = *delivery.mutable_envelope();
-    envelope.set_message_id(std::string(composed.id.bytes()));
-    envelope.set_tenant(kTenant);
-    envelope.set_sender(policy.tls.from);
-    envelope.set_message_id_header(composed.message_id);
-    envelope.set_size(composed.bytes.size());
-    envelope.set_accept_micros(now);
-    envelope.set_expire_micros(now + engine_.lifetime_micros);
-    envelope.set_priority(v1::PRIORITY_BULK);
-    envelope.set_tls_optional(true);
-    delivery.set_due_micros(now);
-    delivery.set_body_part(engine_.body_parts.fetch_add(1));
-    delivery.set_destinations(static_cast<std::uint32_t>(addresses.by_domain.size()));
-    for (const auto& [domain, recipients] : addresses.by_domain) {
-      delivery.set_domain(domain);
-      delivery.clear_recipients();
-      for (const std::string& recipient : recipients) {
-        storage::v1::Recipient& added = *delivery.add_recipients();
-        added.set_address(recipient);
-        added.set_state(v1::RECIPIENT_STATE_QUEUED);
-        added.set_notify(dsn::kNever);
-      }
-      report.mails.push_back(MailOf(delivery));
-    }
-    report.mails.front().body = std::move(composed.bytes);
-  }
-
   void Committed(const Report& report) {
-    MailsCommitted(engine_, report.mails);
-    for (const TlsReportFate fate : report.fates) engine_.metrics.tls_reports[static_cast<int>(fate)]->Increment();
+    MailsCommitted(engine_, report.made.mails);
+    for (const TlsReportFate fate : report.made.fates) {
+      engine_.metrics.tls_reports[static_cast<int>(fate)]->Increment();
+    }
     log::Info("tls_report", {{"shard", engine_.options.name},
                              {"domain", report.found.domain},
                              {"day", absl::FormatTime("%Y-%m-%d", DayStart(report.found.day), absl::UTCTimeZone())},
                              {"rows", report.found.rows.size()},
-                             {"queued", !report.mails.empty()}});
+                             {"queued", !report.made.mails.empty()}});
   }
 
-  TlsReporter& reporter_;
   Engine& engine_;
-  const bool more_;
+  Sent sent_;
   std::vector<Report> reports_;
 };
 
+// One call of SendNow: walks over the rows in the order of their keys, step by step.
+class TlsReporter::Wish : public std::enable_shared_from_this<TlsReporter::Wish> {
+ public:
+  Wish(Engine& engine, v1::SendTlsReportsRequest request, Done<v1::SendTlsReportsResponse> done)
+      : engine_(engine),
+        request_(std::move(request)),
+        done_(std::move(done)),
+        to_(keys::TlsReportDay(keys::Day(engine.NowMicros()) + (request_.ended_days_only() ? 0 : 1))) {}
+
+  void Step() {
+    auto found = Find(engine_, from_, to_, [this](const Found& each) {
+      return request_.domain().empty() || each.domain == request_.domain();
+    });
+    if (!found.ok()) return std::move(done_)(found.status());
+    if (found->empty()) return std::move(done_)(std::move(response_));
+    from_ = keys::PrefixEnd(found->back().Prefix());
+    auto sent = [self = shared_from_this()](const absl::Status& status, const std::vector<Report>& reports) {
+      self->Sent(status, reports);
+    };
+    engine_.committer.Push(std::make_unique<SendOperation>(engine_, *std::move(found), std::move(sent)));
+  }
+
+ private:
+  void Sent(const absl::Status& status, const std::vector<Report>& reports) {
+    if (!status.ok()) return std::move(done_)(status);
+    for (auto report = reports.rbegin(); report != reports.rend(); ++report) {
+      if (report->unchanged && report->made.mails.empty()) {
+        response_.set_without_address(response_.without_address() + 1);
+      } else if (report->unchanged) {
+        response_.set_reports(response_.reports() + 1);
+      } else {
+        from_ = report->found.Prefix();
+        if (++changes_ > kMostChanges) return std::move(done_)(absl::AbortedError("the counts change too fast"));
+      }
+    }
+    engine_.housekeepers.Push([self = shared_from_this()] { self->Step(); });
+  }
+
+  Engine& engine_;
+  const v1::SendTlsReportsRequest request_;
+  Done<v1::SendTlsReportsResponse> done_;
+  v1::SendTlsReportsResponse response_;
+  std::string from_ = std::string(keys::kTlsReports);
+  const std::string to_;
+  int changes_ = 0;
+};
+
+void TlsReporter::SendNow(v1::SendTlsReportsRequest request, Done<v1::SendTlsReportsResponse> done) {
+  if (engine_.reports().tls.from.empty()) {
+    return std::move(done)(absl::FailedPreconditionError("reports.tls.from is not set: there are no reports on TLS"));
+  }
+  const auto wish = std::make_shared<Wish>(engine_, std::move(request), std::move(done));
+  engine_.housekeepers.Push([wish] { wish->Step(); });
+}
+
 absl::Time TlsReporter::DueTime(std::uint32_t day, absl::string_view domain, absl::string_view shard) {
-  const std::uint64_t random = keys::ReadBig64(Digest(day, domain, shard));
+  const std::string digest = crypto::Sha256(absl::StrCat("tls report ", day, " ", domain, " ", shard));
   const std::uint64_t spread = static_cast<std::uint64_t>(absl::ToInt64Seconds(kLast - kFirst));
-  return DayStart(day + 1) + kFirst + absl::Seconds(static_cast<std::int64_t>(random % spread));
+  return DayStart(day + 1) + kFirst + absl::Seconds(static_cast<std::int64_t>(keys::ReadBig64(digest) % spread));
 }
 
 void TlsReporter::Tick() {
@@ -229,35 +212,14 @@ void TlsReporter::Tick() {
   engine_.housekeepers.Push([this] { Look(); });
 }
 
-// Passes over the domains whose time has not come by one seek each.
 void TlsReporter::Look() {
   const absl::Time now = engine_.clock.Now();
-  const std::string today = keys::TlsReportDay(keys::Day(absl::ToUnixMicros(now)));
-  std::vector<Found> found;
-  {
-    const auto cursor = engine_.store->Scan(Family::kMeta, keys::kTlsReports, today);
-    while (cursor != nullptr && cursor->Valid() && found.size() < kReportsStep && !engine_.stopping) {
-      const auto parts = keys::ParseTlsReport(cursor->key());
-      if (!parts) {
-        cursor->Next();
-        continue;
-      }
-      Found each{parts->day, std::string(parts->domain), {}};
-      const std::string prefix = keys::TlsReportPrefix(each.day, each.domain);
-      if (DueTime(each.day, each.domain, engine_.options.name) > now) {
-        cursor->Seek(keys::PrefixEnd(prefix));
-        continue;
-      }
-      for (; cursor->Valid() && absl::StartsWith(cursor->key(), prefix); cursor->Next()) {
-        each.rows.emplace_back(cursor->key(), cursor->value());
-      }
-      found.push_back(std::move(each));
-    }
-    if (cursor == nullptr || !cursor->status().ok()) return Settled(false);
-  }
-  if (found.empty()) return Settled(false);
-  const bool more = found.size() == kReportsStep;
-  engine_.committer.Push(std::make_unique<SendOperation>(*this, std::move(found), more));
+  auto found = Find(engine_, keys::kTlsReports, keys::TlsReportDay(keys::Day(absl::ToUnixMicros(now))),
+                    [&](const Found& each) { return DueTime(each.day, each.domain, engine_.options.name) <= now; });
+  if (!found.ok() || found->empty()) return Settled(false);
+  const bool more = found->size() == kReportsStep;
+  auto sent = [this, more](const absl::Status& status, const std::vector<Report>&) { Settled(status.ok() && more); };
+  engine_.committer.Push(std::make_unique<SendOperation>(engine_, *std::move(found), std::move(sent)));
 }
 
 void TlsReporter::Settled(bool more) {

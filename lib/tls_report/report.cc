@@ -118,7 +118,9 @@ std::string Stamp(absl::Time time) { return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ
 
 }  // namespace
 
-absl::Time LastSecond(const ReportFrame& frame) { return frame.day_start + absl::Hours(24) - absl::Seconds(1); }
+absl::Time LastSecond(const ReportFrame& frame) {
+  return std::min(frame.day_start + absl::Hours(24) - absl::Seconds(1), frame.until);
+}
 
 std::string BuildReport(const ReportFrame& frame, const std::vector<TlsReportRow>& rows) {
   HIKYAKU_CHECK(!rows.empty());

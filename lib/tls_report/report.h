@@ -19,6 +19,9 @@ inline constexpr char kTlsa[] = "tlsa";
 inline constexpr char kSts[] = "sts";
 inline constexpr char kNoPolicy[] = "no-policy-found";
 
+// The media type of a report in gzip (§5.2, §6.4).
+inline constexpr char kPackedType[] = "application/tlsrpt+gzip";
+
 // result-type (§4.3).
 inline constexpr char kStartTlsNotSupported[] = "starttls-not-supported";
 inline constexpr char kHostMismatch[] = "certificate-host-mismatch";
@@ -34,14 +37,15 @@ inline constexpr char kStsWebpkiInvalid[] = "sts-webpki-invalid";
 
 // Who reports on whom, and when.
 struct ReportFrame {
-  std::string organization;  // organization-name.
-  std::string contact;       // contact-info.
-  std::string domain;        // The domain that asked for the report.
-  absl::Time day_start;      // 00:00 UTC of the day.
-  std::string report_id;     // "20261127.example.net.0123456789abcdef@ours.example".
+  std::string organization;                   // organization-name.
+  std::string contact;                        // contact-info.
+  std::string domain;                         // The domain that asked for the report.
+  absl::Time day_start;                       // 00:00 UTC of the day.
+  absl::Time until = absl::InfiniteFuture();  // When it was made: of a day that is not over, it tells what was so far.
+  std::string report_id;                      // "20261127.example.net.0123456789abcdef@ours.example".
 };
 
-// When the day ends: 23:59:59.
+// When the time that it tells of ends: 23:59:59, unless it was made before.
 absl::Time LastSecond(const ReportFrame& frame);
 
 // The report's JSON. Rows of one policy stand together, and failures that are alike are one. `rows` is not empty.

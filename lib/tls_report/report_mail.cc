@@ -10,8 +10,6 @@
 namespace hikyaku::tls_report {
 namespace {
 
-constexpr char kType[] = "application/tlsrpt+gzip";
-
 absl::string_view DomainOf(absl::string_view address) { return address.substr(address.rfind('@') + 1); }
 
 void AppendHeader(const ReportMail& mail, const std::string& boundary, std::string* out) {
@@ -61,7 +59,7 @@ void AppendWords(const ReportMail& mail, std::string* out) {
 void AppendFile(const ReportMail& mail, absl::string_view json, std::string* out) {
   const std::string name = FileName(mail);
   mime::FieldWriter type("Content-Type", out);
-  type.Word(kType);
+  type.Word(kPackedType);
   type.Parameter("name", name);
   type.End();
   mime::FieldWriter disposition("Content-Disposition", out);

@@ -29,6 +29,7 @@ struct QueueFlags {
   int limit = 100;
   bool all = false;
   bool yes = false;
+  bool ended = false;
 };
 
 constexpr char kExamples[] = R"(Examples:
@@ -37,6 +38,7 @@ constexpr char kExamples[] = R"(Examples:
   hikyaku queue flush example.com
   hikyaku queue suspend example.com --reason 'their migration' && hikyaku queue resume example.com
   hikyaku queue purge example.com --yes
+  hikyaku queue tls-report example.com
   hikyaku queue check --data-dir /var/lib/hikyaku)";
 
 // A shard that did not answer is said, and makes the command fail: what was printed or done is not all.
@@ -148,6 +150,16 @@ int Purge(const QueueFlags& flags) {
       [](const v1::PurgeResponse& purged) { return absl::StrCat("cancelled: ", purged.purged(), "\n"); }, &response);
 }
 
+int TlsReport(const QueueFlags& flags) {
+  if (flags.domain.empty() != flags.all) return Usage("tls-report", "give one of DOMAIN and --all");
+  v1::SendTlsReportsRequest request;
+  request.set_domain(flags.domain);
+  request.set_ended_days_only(flags.ended);
+  v1::SendTlsReportsResponse response;
+  return Call<v1::SendTlsReportsRequest, v1::SendTlsReportsResponse>(flags.rpc, &AdminService::Stub::SendTlsReports,
+                                                                     request, TlsReportsText, &response);
+}
+
 }  // namespace
 
 void AddQueue(CLI::App* parent, std::vector<Command>* commands) {
@@ -183,6 +195,11 @@ void AddQueue(CLI::App* parent, std::vector<Command>* commands) {
   CLI::App* purge = add("purge", "End every waiting delivery of the domain as cancelled", Purge);
   domain(purge)->required();
   purge->add_flag("--yes", flags->yes, "Yes, cancel them");
+  CLI::App* report =
+      add("tls-report", "Send the reports on TLS of what is counted and not reported yet, now", TlsReport);
+  domain(report);
+  report->add_flag("--all", flags->all, "On all domains");
+  report->add_flag("--ended", flags->ended, "Leave what was counted today for the end of the day");
 }
 
 }  // namespace hikyaku::cli

@@ -63,6 +63,14 @@ std::string CheckText(const v1::CheckQueueResponse& response) {
   return absl::StrCat(table.ToString(), problems.empty() ? "All invariants hold.\n" : problems);
 }
 
+std::string TlsReportsText(const v1::SendTlsReportsResponse& response) {
+  std::string text = absl::StrCat("reports queued: ", response.reports(), "\n");
+  if (response.without_address() > 0) {
+    absl::StrAppend(&text, "without an address that can be reached, forgotten: ", response.without_address(), "\n");
+  }
+  return text;
+}
+
 bool IsSound(const v1::CheckQueueResponse& response) {
   for (const v1::ShardCheck& shard : response.shards()) {
     if (!shard.problems().empty()) return false;

@@ -17,6 +17,8 @@ std::string DeliveriesText(const v1::ListDeliveriesResponse& response, absl::Tim
 // Counts of each shard, its problems, and whether recipients add up.
 std::string CheckText(const v1::CheckQueueResponse& response);
 
+std::string TlsReportsText(const v1::SendTlsReportsResponse& response);
+
 // No shard has a problem and none is missing.
 bool IsSound(const v1::CheckQueueResponse& response);
 

@@ -157,6 +157,14 @@ grpc::ServerUnaryReactor* QueueService::Purge(grpc::CallbackServerContext*, cons
   return reactor;
 }
 
+grpc::ServerUnaryReactor* QueueService::SendTlsReports(grpc::CallbackServerContext*,
+                                                       const v1::SendTlsReportsRequest* request,
+                                                       v1::SendTlsReportsResponse* response) {
+  auto* reactor = new UnaryCall(calls_);
+  shard_.SendTlsReports(*request, FinishWith(reactor, response));
+  return reactor;
+}
+
 grpc::ServerUnaryReactor* QueueService::CheckQueue(grpc::CallbackServerContext*, const v1::CheckQueueRequest*,
                                                    v1::CheckQueueResponse* response) {
   auto* reactor = new UnaryCall(calls_);

@@ -52,6 +52,9 @@ class QueueService final : public internal::v1::QueueService::CallbackService {
                                    v1::ResumeResponse* response) override;
   grpc::ServerUnaryReactor* Purge(grpc::CallbackServerContext* context, const v1::PurgeRequest* request,
                                   v1::PurgeResponse* response) override;
+  grpc::ServerUnaryReactor* SendTlsReports(grpc::CallbackServerContext* context,
+                                           const v1::SendTlsReportsRequest* request,
+                                           v1::SendTlsReportsResponse* response) override;
   grpc::ServerUnaryReactor* CheckQueue(grpc::CallbackServerContext* context, const v1::CheckQueueRequest* request,
                                        v1::CheckQueueResponse* response) override;
   grpc::ServerUnaryReactor* GetStsPolicy(grpc::CallbackServerContext* context,

@@ -262,6 +262,7 @@ HIKYAKU_FORWARD(Flush, kWriteLimit)
 HIKYAKU_FORWARD(Suspend, kWriteLimit)
 HIKYAKU_FORWARD(Resume, kWriteLimit)
 HIKYAKU_FORWARD(Purge, kWriteLimit)
+HIKYAKU_FORWARD(SendTlsReports, kWriteLimit)
 #undef HIKYAKU_FORWARD
 
 void RemoteShard::CheckQueue(Done<v1::CheckQueueResponse> done) {

@@ -65,6 +65,7 @@ class RemoteShard final : public Shard {
   void Resume(v1::ResumeRequest request, Done<v1::ResumeResponse> done) override;
   void Purge(v1::PurgeRequest request, Done<v1::PurgeResponse> done) override;
   void CheckQueue(Done<v1::CheckQueueResponse> done) override;
+  void SendTlsReports(v1::SendTlsReportsRequest request, Done<v1::SendTlsReportsResponse> done) override;
   void GetStsPolicy(internal::v1::GetStsPolicyRequest request, Done<storage::v1::StsPolicy> done) override;
   void PutStsPolicy(storage::v1::StsPolicy policy, Done<internal::v1::PutStsPolicyResponse> done) override;
 

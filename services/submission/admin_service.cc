@@ -4,11 +4,13 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "lib/address/domain.h"
 #include "lib/address/literal.h"
 #include "lib/base/message_id.h"
 #include "lib/base/status_macros.h"
+#include "lib/https/url.h"
 #include "lib/submission/failure.h"
 #include "services/submission/grpc_status.h"
 #include "services/submission/merge.h"
@@ -33,12 +35,18 @@ absl::Status FixLimit(Request* request) {
   return BadField("limit", absl::StrCat("must be 1 to ", kMaxLimit));
 }
 
-// The domain as deliveries have it: A-label in lower case, or a canonical literal.
+// The domain as deliveries have it: A-label in lower case, a canonical literal, or the origin of what is POSTed.
 template <typename Request>
 absl::Status FixDomain(Request* request) {
   if (request->domain().empty()) return absl::OkStatus();
   if (const auto literal = address::ParseAddressLiteral(request->domain()); literal.ok()) {
     request->set_domain(literal->ToLiteral());
+    return absl::OkStatus();
+  }
+  if (absl::StartsWithIgnoreCase(request->domain(), "https:")) {
+    const auto url = https::ParseUrl(request->domain());
+    if (!url.ok()) return BadField("domain", std::string(url.status().message()));
+    request->set_domain(url->Origin());
     return absl::OkStatus();
   }
   auto domain = address::ToALabel(request->domain());
@@ -144,6 +152,15 @@ AdminService::Reactor* AdminService::Purge(Context* context, const v1::PurgeRequ
   return AskAll(
       context, response, [&request](queue::Shard& shard, auto done) { shard.Purge(request, std::move(done)); },
       MergePurge);
+}
+
+AdminService::Reactor* AdminService::SendTlsReports(Context* context, const v1::SendTlsReportsRequest* given,
+                                                    v1::SendTlsReportsResponse* response) {
+  v1::SendTlsReportsRequest request = *given;
+  if (absl::Status s = FixDomain(&request); !s.ok()) return AnswerAtOnce(context, s);
+  return AskAll(
+      context, response, [&request](queue::Shard& shard, auto done) { shard.SendTlsReports(request, std::move(done)); },
+      MergeTlsReports);
 }
 
 AdminService::Reactor* AdminService::CheckQueue(Context* context, const v1::CheckQueueRequest*,

@@ -24,6 +24,7 @@ class AdminService : public v1::AdminService::CallbackService {
   Reactor* Suspend(Context*, const v1::SuspendRequest*, v1::SuspendResponse*) override;
   Reactor* Resume(Context*, const v1::ResumeRequest*, v1::ResumeResponse*) override;
   Reactor* Purge(Context*, const v1::PurgeRequest*, v1::PurgeResponse*) override;
+  Reactor* SendTlsReports(Context*, const v1::SendTlsReportsRequest*, v1::SendTlsReportsResponse*) override;
   Reactor* CheckQueue(Context*, const v1::CheckQueueRequest*, v1::CheckQueueResponse*) override;
 
   Reactor* ListSuppressions(Context*, const v1::ListSuppressionsRequest*, v1::ListSuppressionsResponse*) override;

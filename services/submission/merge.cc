@@ -98,6 +98,17 @@ absl::StatusOr<v1::PurgeResponse> MergePurge(ShardAnswers<v1::PurgeResponse> ans
   return merged;
 }
 
+absl::StatusOr<v1::SendTlsReportsResponse> MergeTlsReports(ShardAnswers<v1::SendTlsReportsResponse> answers) {
+  v1::SendTlsReportsResponse merged;
+  RETURN_IF_ERROR(NoteMissing(answers, &merged));
+  for (auto& answer : answers) {
+    if (!answer.response.ok()) continue;
+    merged.set_reports(merged.reports() + answer.response->reports());
+    merged.set_without_address(merged.without_address() + answer.response->without_address());
+  }
+  return merged;
+}
+
 absl::StatusOr<v1::SuspendResponse> MergeSuspend(ShardAnswers<v1::SuspendResponse> answers) {
   v1::SuspendResponse merged;
   RETURN_IF_ERROR(NoteMissing(answers, &merged));

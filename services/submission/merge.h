@@ -25,6 +25,7 @@ absl::StatusOr<v1::FlushResponse> MergeFlush(ShardAnswers<v1::FlushResponse> ans
 absl::StatusOr<v1::PurgeResponse> MergePurge(ShardAnswers<v1::PurgeResponse> answers);
 absl::StatusOr<v1::SuspendResponse> MergeSuspend(ShardAnswers<v1::SuspendResponse> answers);
 absl::StatusOr<v1::ResumeResponse> MergeResume(ShardAnswers<v1::ResumeResponse> answers);
+absl::StatusOr<v1::SendTlsReportsResponse> MergeTlsReports(ShardAnswers<v1::SendTlsReportsResponse> answers);
 absl::StatusOr<v1::CheckQueueResponse> MergeCheck(ShardAnswers<v1::CheckQueueResponse> answers);
 
 }  // namespace hikyaku::submission

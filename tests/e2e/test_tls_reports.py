@@ -88,7 +88,7 @@ def world(module_stage, keys, sinks):
         "y.test": {"MX": [(10, "mx.clear.test")]}, "quiet.test": {"MX": [(10, "mx.good.test")]},
         "rua.test": {"MX": [(10, "mx.rua.test")]},
         "_smtp._tls.x.test": record("mailto:tls%2Drpt@rua.test"),
-        "_smtp._tls.y.test": record("https://rua.test/v1"),
+        "_smtp._tls.y.test": record("https://user@rua.test/v1"),
         # That a report is reported on would never end.
         "_smtp._tls.rua.test": record("mailto:loop@rua.test"),
     })
@@ -127,10 +127,10 @@ def test_a_day_is_reported_by_a_signed_mail(world, sinks, keys, tmp_path):
     assert file.get_content_type() == "application/tlsrpt+gzip"
     check_report(json.loads(gzip.decompress(file.get_content())), mail["Subject"], file.get_filename(), start)
 
-    # The domain whose address is https only, and the end of it all.
+    # The domain whose only address is a URL that nothing is posted to, and the end of it all.
     wait_for(lambda: world.node.metric("hikyaku_tls_reports_total", result="no_address") == 1, what="the other domain's fate")
     assert world.node.metric("hikyaku_tls_reports_total", result="queued") == 1
-    assert world.node.metric("hikyaku_tls_reports_total", result="https_passed_over") == 1
+    assert world.node.metric("hikyaku_tls_reports_total", result="bad_url") == 1
     world.api.wait_empty()
     assert (counted(world, "success"), counted(world, "failure")) == (0, 0), "a report was reported on"
     assert len(sinks["rua"].mails) == 1

@@ -11,8 +11,8 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "lib/base/check.h"
+#include "lib/https/response_reader.h"
 #include "lib/mta_sts/policy.h"
-#include "lib/mta_sts/response_reader.h"
 
 namespace {
 
@@ -45,9 +45,14 @@ void CheckRecord(absl::string_view text) {
   HIKYAKU_CHECK(RecordId({absl::StrCat("v=STSv1; id=", *id)}) == id);
 }
 
+absl::Status JudgeHead(int status, absl::string_view type) {
+  const bool good = status == 200 && absl::StartsWithIgnoreCase(type, "text/plain");
+  return good ? absl::OkStatus() : absl::InvalidArgumentError("not this one");
+}
+
 // The body, or why there is none.
 std::string Read(absl::string_view bytes, std::size_t step) {
-  ResponseReader reader;
+  hikyaku::https::ResponseReader reader({JudgeHead, Policy::kMaxSize});
   while (!bytes.empty()) {
     const auto done = reader.Take(bytes.substr(0, step));
     if (!done.ok()) return absl::StrCat("!", done.status().message());

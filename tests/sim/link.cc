@@ -192,6 +192,11 @@ void Link::CheckQueue(queue::Done<v1::CheckQueueResponse> done) {
   std::move(done)(absl::UnimplementedError("the simulation asks the disk itself"));
 }
 
+void Link::SendTlsReports(v1::SendTlsReportsRequest request, queue::Done<v1::SendTlsReportsResponse> done) {
+  Forward<v1::SendTlsReportsRequest, v1::SendTlsReportsResponse>(&queue::Shard::SendTlsReports, std::move(request),
+                                                                 std::move(done));
+}
+
 void Link::GetStsPolicy(internal::v1::GetStsPolicyRequest request, queue::Done<storage::v1::StsPolicy> done) {
   Forward<internal::v1::GetStsPolicyRequest, storage::v1::StsPolicy>(&queue::Shard::GetStsPolicy, std::move(request),
                                                                      std::move(done));

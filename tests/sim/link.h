@@ -60,6 +60,7 @@ class Link : public queue::Shard {
   void Resume(v1::ResumeRequest request, queue::Done<v1::ResumeResponse> done) override;
   void Purge(v1::PurgeRequest request, queue::Done<v1::PurgeResponse> done) override;
   void CheckQueue(queue::Done<v1::CheckQueueResponse> done) override;
+  void SendTlsReports(v1::SendTlsReportsRequest request, queue::Done<v1::SendTlsReportsResponse> done) override;
   void GetStsPolicy(internal::v1::GetStsPolicyRequest request, queue::Done<storage::v1::StsPolicy> done) override;
   void PutStsPolicy(storage::v1::StsPolicy policy, queue::Done<internal::v1::PutStsPolicyResponse> done) override;
   std::string NotReady() const override;

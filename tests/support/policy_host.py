@@ -1,4 +1,5 @@
-"""An HTTPS server for MTA-STS policies: one address for many domains, each with a certificate and an answer of its own."""
+"""An HTTPS server for MTA-STS policies, and for reports on TLS that are POSTed: one address for many domains, each with a
+certificate and answers of its own."""
 
 import http.server
 import ssl
@@ -15,11 +16,14 @@ def policy(mode="enforce", mx=(), max_age=86400):
 
 
 class PolicyHost:
-    """`pages`: host name → (status, headers, body); `asked`: (host name, path) of each request."""
+    """`pages`: host name → (status, headers, body); `asked`: (host name, path) of each request.
+
+    Of POST: `answers`: host name → (status, headers) for each request in turn, or an Event that is waited for before
+    nothing is said; 201 when they are used up. `posted`: (host name, path, headers, body) of each."""
 
     def __init__(self, folder, authority, address="20.0.0.30", port=443):
         self.folder, self.authority = folder, authority
-        self.pages, self.asked, self.contexts = {}, [], {}
+        self.pages, self.asked, self.contexts, self.answers, self.posted = {}, [], {}, {}, []
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -40,6 +44,21 @@ class PolicyHost:
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body.encode())
+
+            def do_POST(self):
+                host = self.headers["Host"]
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                outer.posted.append((host, self.path, self.headers, body))
+                answers = outer.answers.get(host)
+                answer = answers.pop(0) if answers else (201, {})
+                if isinstance(answer, threading.Event):
+                    answer.wait(120)
+                    self.close_connection = True
+                    return
+                self.send_response(answer[0])
+                for name, value in {"Content-Length": "0", **answer[1]}.items():
+                    self.send_header(name, value)
+                self.end_headers()
 
             def log_message(self, *_):
                 pass
@@ -65,6 +84,15 @@ class PolicyHost:
         self.pages[host] = (status, headers or {}, text)
         identity = identity or Identity(self.folder, host, [host], issuer=self.authority)
         self.contexts[host] = identity.context()
+
+    def take_posts(self, host, *answers, identity=None):
+        """Lets `host` be posted to, under a good certificate for it or `identity`."""
+        identity = identity or Identity(self.folder, host, [host], issuer=self.authority)
+        self.contexts[host] = identity.context()
+        self.answers[host] = list(answers)
+
+    def posts(self, host):
+        return [post[1:] for post in list(self.posted) if post[0] == host]
 
     def count(self, domain):
         return sum(host == f"mta-sts.{domain}" for host, _ in list(self.asked))

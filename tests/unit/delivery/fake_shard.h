@@ -1,5 +1,5 @@
-// A shard that hands out what a test gives it, and notes what the worker says. Only leases and MTA-STS policies; the rest
-// answers kUnimplemented.
+// A shard that hands out what a test gives it, and notes what the worker says. Only leases and MTA-STS policies; the
+// rest answers kUnimplemented.
 //
 // Threading: safe from every thread. The listener is called on the thread of the test or of the worker.
 #ifndef HIKYAKU_TESTS_UNIT_DELIVERY_FAKE_SHARD_H_
@@ -85,6 +85,7 @@ class FakeShard : public queue::Shard {
   void Resume(v1::ResumeRequest, queue::Done<v1::ResumeResponse> done) override { No(done); }
   void Purge(v1::PurgeRequest, queue::Done<v1::PurgeResponse> done) override { No(done); }
   void CheckQueue(queue::Done<v1::CheckQueueResponse> done) override { No(done); }
+  void SendTlsReports(v1::SendTlsReportsRequest, queue::Done<v1::SendTlsReportsResponse> done) override { No(done); }
   void GetStsPolicy(internal::v1::GetStsPolicyRequest request, queue::Done<storage::v1::StsPolicy> done) override {
     const auto policies = Locked(sts_);
     const auto found = policies.find(request.domain());

@@ -65,6 +65,19 @@ Judgement Lmtp(const std::vector<int>& finals, std::size_t i) {
 Judgement Last(Outcome outcome) { return {std::move(outcome), false}; }
 Judgement Next(Outcome outcome) { return {std::move(outcome), true}; }
 
+https::Answer Answered(int status) {
+  https::Answer answer;
+  answer.status = status;
+  return answer;
+}
+
+https::Answer Unanswered(https::Result result) {
+  https::Answer answer;
+  answer.result = result;
+  answer.why = "why";
+  return answer;
+}
+
 std::map<std::string, Judgement> Rows() {
   using absl::StatusCode;
   const auto mx = [](StatusCode code) { return Last(JudgeMxLookup(absl::Status(code, "why"), "example.net")); };
@@ -137,6 +150,15 @@ std::map<std::string, Judgement> Rows() {
       {"Discarded", Last(JudgeDiscarded("by the operator"))},
       {"Captured", Last(JudgeCaptured("/capture/x"))},
       {"NotCaptured", Last(JudgeNotCaptured(absl::ResourceExhaustedError("no space"), "/capture/x"))},
+      {"PostTaken", Last(JudgePosted(Answered(201)))},
+      {"PostRefusedForNow", Last(JudgePosted(Answered(503)))},
+      {"PostRefused", Last(JudgePosted(Answered(404)))},
+      {"PostRedirected", Last(JudgePosted(Answered(302)))},
+      {"PostHostUnknown", Last(JudgePosted(Unanswered(https::Result::kNoAddress)))},
+      {"PostHostNotReached", Last(JudgePosted(Unanswered(https::Result::kUnreachable)))},
+      {"PostHostUnproved", Last(JudgePosted(Unanswered(https::Result::kCertificate)))},
+      {"PostUnanswered", Last(JudgePosted(Unanswered(https::Result::kTimeout)))},
+      {"PostToABadUrl", Last(JudgeBadUrl(absl::InvalidArgumentError("the URL has a login")))},
       {"RejectedByRoute", Last(JudgeRejected("", "no mail"))},
       {"StoppedBeforeItsTurn", Last(JudgeStopped())},
       {"NoHostWasReached", Last(JudgeUntried("example.net"))},

@@ -1,8 +1,8 @@
-// A policy host in memory, and the dialer that reaches it: what a test scripts, over real TLS.
+// Hosts of the web in memory, and the dialer that reaches them: what a test scripts, over real TLS.
 //
 // Threading: one thread.
-#ifndef HIKYAKU_TESTS_UNIT_MTA_STS_FAKE_WEB_H_
-#define HIKYAKU_TESTS_UNIT_MTA_STS_FAKE_WEB_H_
+#ifndef HIKYAKU_TESTS_UNIT_HTTPS_FAKE_WEB_H_
+#define HIKYAKU_TESTS_UNIT_HTTPS_FAKE_WEB_H_
 
 #include <map>
 #include <memory>
@@ -18,7 +18,7 @@
 #include "lib/tls/tls_stream.h"
 #include "tests/unit/tls/identities.h"
 
-namespace hikyaku::mta_sts {
+namespace hikyaku::https {
 
 struct FakeSite {
   std::shared_ptr<const tls::ServerContext> identity;
@@ -68,6 +68,15 @@ class FakeWeb : public net::Dialer {
       if (!got.ok()) co_return;
       ask.append(buffer, *got);
     }
+    if (const std::size_t at = ask.find("Content-Length: "); at != std::string::npos) {
+      const std::size_t whole = ask.find("\r\n\r\n") + 4 + std::stoul(ask.substr(at + 16));
+      while (ask.size() < whole) {
+        char buffer[1000];
+        const auto got = co_await shaken.stream->ReadSome(buffer, sizeof(buffer), absl::Hours(1));
+        if (!got.ok()) co_return;
+        ask.append(buffer, *got);
+      }
+    }
     site->asks.push_back(ask);
     const std::string answer = site->answer;
     const bool says_end = site->says_end;
@@ -84,6 +93,6 @@ class FakeWeb : public net::Dialer {
   std::vector<std::string> dialled_;
 };
 
-}  // namespace hikyaku::mta_sts
+}  // namespace hikyaku::https
 
-#endif  // HIKYAKU_TESTS_UNIT_MTA_STS_FAKE_WEB_H_
+#endif  // HIKYAKU_TESTS_UNIT_HTTPS_FAKE_WEB_H_

@@ -1,19 +1,20 @@
-#include "lib/mta_sts/response_reader.h"
+// The answers are those of a policy host (RFC 8461), the strictest of what is asked.
+#include "lib/https/response_reader.h"
 
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include "lib/mta_sts/policy.h"
+#include "lib/mta_sts/fetch.h"
 
-namespace hikyaku::mta_sts {
+namespace hikyaku::https {
 namespace {
 
 constexpr char kHead[] = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n";
 
 // The body, or why there is none. In steps of `step` octets; at the end the peer says that nothing follows.
 std::string Read(absl::string_view bytes, std::size_t step = 10'000) {
-  ResponseReader reader;
+  ResponseReader reader({mta_sts::JudgeHead, mta_sts::Policy::kMaxSize});
   for (; !bytes.empty(); bytes.remove_prefix(std::min(step, bytes.size()))) {
     const absl::StatusOr<bool> done = reader.Take(bytes.substr(0, step));
     if (!done.ok()) return absl::StrCat("! ", done.status().message());
@@ -53,7 +54,7 @@ TEST(ResponseReader, RefusesWhatIsCutOff) {
 }
 
 TEST(ResponseReader, IsBounded) {
-  const std::string most(Policy::kMaxSize, 'a');
+  const std::string most(mta_sts::Policy::kMaxSize, 'a');
   EXPECT_EQ(Read(absl::StrCat(kHead, "\r\n", most)), most);
   EXPECT_EQ(Read(absl::StrCat(kHead, "\r\n", most, "a")), "! the answer is larger than 64KiB");
   EXPECT_EQ(Read(absl::StrCat(kHead, "Content-Length: 65537\r\n\r\n")), "! the answer is larger than 64KiB");
@@ -64,5 +65,23 @@ TEST(ResponseReader, IsBounded) {
   EXPECT_EQ(Read(chunks), "! the answer is larger than 64KiB");
 }
 
+TEST(ResponseReader, PassesOverWhatComesBeforeTheAnswer) {
+  const std::string early = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
+  for (const std::size_t step : {1, 7, 10'000}) {
+    EXPECT_EQ(Read(absl::StrCat(early, kHead, "Content-Length: 5\r\n\r\nhello"), step), "hello");
+    EXPECT_EQ(Read(early, step), "! the answer is cut off");
+  }
+}
+
+// Where the head is all that is wanted, nobody waits for the body, however large it says it is.
+TEST(ResponseReader, MayTakeTheHeadAlone) {
+  const Judge any = [](int, absl::string_view) { return absl::OkStatus(); };
+  ResponseReader reader({any, 0});
+  EXPECT_FALSE(*reader.Take("HTTP/1.1 202 Accepted\r\nContent-Length: 99999999999\r\n"));
+  EXPECT_EQ(reader.status(), 0);
+  EXPECT_TRUE(*reader.Take("\r\nmore"));
+  EXPECT_EQ(reader.status(), 202);
+}
+
 }  // namespace
-}  // namespace hikyaku::mta_sts
+}  // namespace hikyaku::https

@@ -7,11 +7,14 @@
 #include "gtest/gtest.h"
 #include "lib/dns/fake_resolver.h"
 #include "lib/net/limit.h"
-#include "tests/unit/mta_sts/fake_web.h"
+#include "tests/unit/https/fake_web.h"
 #include "tests/unit/net/run_virtual.h"
 
 namespace hikyaku::mta_sts {
 namespace {
+
+using https::FakeSite;
+using https::FakeWeb;
 
 constexpr char kPolicy[] = "version: STSv1\nmode: enforce\nmx: mx.d.test\nmax_age: 86400\n";
 

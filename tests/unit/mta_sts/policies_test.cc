@@ -11,11 +11,14 @@
 #include "lib/dns/fake_resolver.h"
 #include "lib/net/limit.h"
 #include "tests/unit/delivery/fake_shard.h"
-#include "tests/unit/mta_sts/fake_web.h"
+#include "tests/unit/https/fake_web.h"
 #include "tests/unit/net/run_virtual.h"
 
 namespace hikyaku::mta_sts {
 namespace {
+
+using https::FakeSite;
+using https::FakeWeb;
 
 std::string Text(const std::string& mode = "enforce", int max_age = 86400) {
   return absl::StrCat("version: STSv1\nmode: ", mode, "\nmx: mx.d.test\nmax_age: ", max_age, "\n");

@@ -1,6 +1,7 @@
 // Reports on TLS: what is counted, in the commit of its verdict; and one mail a domain and day, once.
 #include "lib/queue/tls_reporter.h"
 
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -71,6 +72,16 @@ class TlsReports : public ShardTest {
       EXPECT_TRUE(rows.emplace_back().ParseFromString(std::string(cursor->value())));
     }
     return rows;
+  }
+
+  v1::SendTlsReportsResponse SendNow(const std::string& domain, bool ended = false) {
+    v1::SendTlsReportsRequest request;
+    request.set_domain(domain);
+    request.set_ended_days_only(ended);
+    const auto answer = Await<v1::SendTlsReportsResponse>(
+        [&](Done<v1::SendTlsReportsResponse> done) { shard_->SendTlsReports(request, std::move(done)); });
+    EXPECT_TRUE(answer.ok()) << answer.status();
+    return answer.value_or(v1::SendTlsReportsResponse());
   }
 
   void ToDueTime() { At(TlsReporter::DueTime(day_, "y.test", "q0") + absl::Minutes(2)); }
@@ -197,13 +208,14 @@ TEST_F(TlsReports, AddressesOfTwoDomainsShareOneMail) {
   Open();
   Worker worker(*shard_, 3);
   TlsSession session = Session();
-  session.add_report_to("https://rua.test/v1");
+  session.add_report_to("ftp://rua.test/v1");
   session.add_report_to("mailto:b@other.test");
   session.add_report_to("mailto:c@rua.test");
   Count(worker, {session});
   ToDueTime();
   const Lease one = worker.Next(), two = worker.Next();
   EXPECT_EQ(one.delivery.recipients_size() + two.delivery.recipients_size(), 3);
+  EXPECT_TRUE(one.delivery.envelope().post_type().empty());
   EXPECT_EQ(*one.body, *two.body);
   EXPECT_TRUE(absl::StrContains(*one.body, "To: <tls@rua.test>, <b@other.test>, <c@rua.test>\r\n"));
   worker.Report(one, {Delivered(), Delivered()});
@@ -215,6 +227,104 @@ TEST_F(TlsReports, AddressesOfTwoDomainsShareOneMail) {
   EXPECT_EQ(check.bodies(), 0);
 }
 
+// RFC 8460 §5.4: the same report, packed, to each URL; it waits for 24 hours at most (§5.5), and no mail goes there.
+TEST_F(TlsReports, ArePostedToEachUrl) {
+  Open();
+  Worker worker(*shard_, 3);
+  TlsSession session = Session();
+  session.add_report_to("https://Rua.test/v1");
+  session.add_report_to("https://rua.test:8443/v2?x");
+  Count(worker, {session});
+  ToDueTime();
+  std::map<std::string, Lease> leases;
+  for (int i = 0; i < 3; ++i) {
+    Lease lease = worker.Next();
+    leases[lease.delivery.recipients(0).address()] = std::move(lease);
+  }
+  const Lease& mail = leases["tls@rua.test"];
+  const Lease& one = leases["https://Rua.test/v1"];
+  const Lease& two = leases["https://rua.test:8443/v2?x"];
+  EXPECT_EQ(mail.delivery.domain(), "rua.test");
+  EXPECT_EQ(one.delivery.domain(), "https://rua.test");
+  EXPECT_EQ(two.delivery.domain(), "https://rua.test:8443");
+  EXPECT_EQ(mail.delivery.envelope().post_type(), "");
+  EXPECT_EQ(one.delivery.envelope().post_type(), "application/tlsrpt+gzip");
+  EXPECT_EQ(one.delivery.envelope().expire_micros() - one.delivery.envelope().accept_micros(), 24 * 3'600'000'000ll);
+  EXPECT_EQ(*one.body, *two.body);
+  EXPECT_EQ(one.body->substr(0, 3), "\x1f\x8b\x08");
+  EXPECT_EQ(one.delivery.envelope().size(), one.body->size());
+  worker.Report(one, {Transient()});
+  worker.Report(two, {Permanent()});
+  worker.Report(mail, {Delivered()});
+  clock_.Advance(absl::Hours(1));
+  const Lease again = worker.Next();
+  EXPECT_EQ(again.delivery.domain(), "https://rua.test");
+  EXPECT_EQ(*again.body, *two.body);
+  worker.Report(again, {Delivered()});
+  EXPECT_TRUE(worker.NoneComes());
+  const v1::ShardCheck check = Check();
+  EXPECT_EQ(check.problems_size(), 0) << check.DebugString();
+  EXPECT_EQ(check.bodies(), 0);
+  EXPECT_EQ(check.bounced_total(), 1);
+}
+
+TEST_F(TlsReports, SurviveACrashWhileTheyArePosted) {
+  Open();
+  std::string id;
+  {
+    Worker worker(*shard_, 1);
+    TlsSession session = Session();
+    session.set_report_to(0, "https://rua.test/v1");
+    Count(worker, {session});
+    ToDueTime();
+    id = worker.Next().delivery.envelope().message_id();
+  }
+  Reopen();  // The worker had it, and said nothing.
+  Worker again(*shard_, 1);
+  const Lease lease = again.Next();
+  EXPECT_EQ(lease.delivery.envelope().message_id(), id);
+  EXPECT_EQ(lease.delivery.recipients(0).address(), "https://rua.test/v1");
+  again.Report(lease, {Delivered()});
+  EXPECT_TRUE(again.NoneComes());
+  ExpectSound();
+}
+
+TEST_F(TlsReports, AreSentNowWhenSomebodyWishes) {
+  Open();
+  Worker worker(*shard_, 1);
+  Count(worker, {Session(), Session()});
+  EXPECT_EQ(SendNow("other.test").reports(), 0u);
+  EXPECT_EQ(SendNow("y.test", true).reports(), 0u) << "its day is not over";
+  EXPECT_EQ(SendNow("y.test").reports(), 1u);
+  const Lease first = worker.Next();
+  EXPECT_TRUE(absl::StrContains(*first.body, "ours.test!y.test!1728000000!1728043200!")) << "until now\n"
+                                                                                         << *first.body;
+  worker.Report(first, {Delivered()});
+  EXPECT_EQ(SendNow("").reports(), 0u) << "it was sent";
+  // What comes after it is told at the end of the day, and by another id.
+  Count(worker, {Session()});
+  ToDueTime();
+  const Lease rest = worker.Next();
+  EXPECT_TRUE(absl::StrContains(*rest.body, "ours.test!y.test!1728000000!1728086399!")) << *rest.body;
+  const auto subject = [](const Lease& lease) { return lease.body->substr(lease.body->find("Subject:"), 200); };
+  EXPECT_NE(subject(first), subject(rest));
+  worker.Report(rest, {Delivered()});
+  Count(worker, {Session()});
+  clock_.Advance(absl::Hours(24));
+  EXPECT_EQ(SendNow("", true).reports(), 1u) << "yesterday's, before its time";
+  worker.Report(worker.Next(), {Delivered()});
+  EXPECT_TRUE(worker.NoneComes());
+  ExpectSound();
+}
+
+TEST_F(TlsReports, CannotBeSentNowWithoutAnAddressOfOurs) {
+  options_.reports.tls = {};
+  Open();
+  const auto answer = Await<v1::SendTlsReportsResponse>(
+      [&](Done<v1::SendTlsReportsResponse> done) { shard_->SendTlsReports({}, std::move(done)); });
+  EXPECT_EQ(answer.status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
 TEST_F(TlsReports, ThatNobodyCanGetAreForgotten) {
   for (const bool configured : {true, false}) {
     if (!configured) options_.reports.tls = {};
@@ -223,7 +333,7 @@ TEST_F(TlsReports, ThatNobodyCanGetAreForgotten) {
     {
       Worker worker(*shard_, 1);
       TlsSession session = Session();
-      if (configured) session.set_report_to(0, "https://rua.test/v1");
+      if (configured) session.set_report_to(0, "https://user:password@rua.test/v1");
       Count(worker, {session});
       ToDueTime();
       EXPECT_TRUE(worker.NoneComes(absl::Milliseconds(500)));

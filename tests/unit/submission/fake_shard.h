@@ -189,6 +189,9 @@ class FakeShard : public queue::Shard {
   void Resume(v1::ResumeRequest, queue::Done<v1::ResumeResponse> done) override { done(v1::ResumeResponse()); }
   void Purge(v1::PurgeRequest, queue::Done<v1::PurgeResponse> done) override { done(v1::PurgeResponse()); }
   void CheckQueue(queue::Done<v1::CheckQueueResponse> done) override { done(v1::CheckQueueResponse()); }
+  void SendTlsReports(v1::SendTlsReportsRequest, queue::Done<v1::SendTlsReportsResponse> done) override {
+    done(v1::SendTlsReportsResponse());
+  }
   void GetStsPolicy(internal::v1::GetStsPolicyRequest, queue::Done<storage::v1::StsPolicy> done) override {
     done(absl::UnimplementedError("fake"));
   }
