@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "lib/address/domain.h"
 #include "lib/base/status_macros.h"
@@ -69,7 +70,25 @@ absl::Status CheckRow(const v1::DkimDomain& row, const std::string& path, const 
   return CheckSelectors(row, path, source);
 }
 
+// "mail.example.jp" is within "example.jp", and within itself.
+bool IsWithin(absl::string_view domain, absl::string_view other) {
+  return domain == other || absl::EndsWith(domain, absl::StrCat(".", other));
+}
+
 }  // namespace
+
+bool SignsFor(const v1::Config& config, absl::string_view domain) {
+  const v1::DkimDomain* others = nullptr;
+  for (const v1::DkimDomain& row : config.dkim().domains()) {
+    if (row.domain() == kEveryOther) {
+      others = &row;
+    } else if (const auto name = address::ToALabel(row.domain()); name.ok() && IsWithin(domain, *name)) {
+      return true;
+    }
+  }
+  const auto signs = address::ToALabel(others != nullptr ? others->sign_as() : "");
+  return signs.ok() && IsWithin(domain, *signs);
+}
 
 absl::Status ValidateDkim(const v1::Config& config, const SourceMap& source) {
   if (!config.has_dkim()) return absl::OkStatus();

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
+#include "lib/address/domain.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/units.h"
 #include "lib/config/dkim_rows.h"
@@ -381,6 +382,15 @@ absl::Status Validator::TlsReports(const v1::TlsReports& reports) const {
     if (row.text.size() > kMaxReportText) {
       return source_.Error(row.path, absl::StrCat("is longer than ", kMaxReportText, " bytes"));
     }
+  }
+  // A process that does not deliver signs nothing, and its file may leave dkim out.
+  const auto domain = address::ToALabel(reports.from().substr(reports.from().rfind('@') + 1));
+  if (HasDelivery(role_) && domain.ok() && !SignsFor(config_, *domain)) {
+    return source_.Error("reports.tls.from",
+                         absl::StrCat("is of ", *domain,
+                                      ", for which no row of dkim.domains signs, and receivers drop "
+                                      "reports without its signature (RFC 8460 §3): add a row, or write an address of "
+                                      "a domain that has one"));
   }
   return absl::OkStatus();
 }

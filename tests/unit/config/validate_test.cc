@@ -126,6 +126,12 @@ INSTANTIATE_TEST_SUITE_P(
         {"TlsReportsWithALongName",
          absl::StrCat("reports: {tls: {from: a@x.test, contact: ", std::string(201, 'x'), "}}\n"),
          "f:3: reports.tls.contact: is longer than 200 bytes"},
+        {"TlsReportsUnsigned", "reports: {tls: {from: tls@mail.x.test}}\n",
+         "f:3: reports.tls.from: is of mail.x.test, for which no row of dkim.domains signs"},
+        {"TlsReportsSignedByAnother",
+         "reports: {tls: {from: tls@x.test}}\ndkim: {folder: /k, domains: [{domain: mail.x.test, selectors: [k]}, "
+         "{domain: \"*\", sign_as: y.test, selectors: [k]}]}\n",
+         "f:3: reports.tls.from: is of x.test, for which no row"},
         {"ReportsTooLarge", "reports: {headers_only_over: 2MiB}\n",
          "f:3: reports.headers_only_over: is 2MiB: write at most 1MiB"},
         {"PortTooLarge", "delivery: {port: 70000}\n", "f:3: delivery.port: is 70000: write at most 65535"},
@@ -234,6 +240,18 @@ TEST(Validate, AsksForTheHostname) {
       "f:1: hostname: \"localhost\" is not fully qualified: write the name with its domain, as in mail.example.jp");
   EXPECT_EQ(Check("hostname: \"bücher.example\"\n", Role::kDelivery).message(),
             "f:1: hostname: \"bücher.example\" is not in A-labels: write xn--bcher-kva.example");
+}
+
+TEST(Validate, ReportsOnTlsAreSignedByTheirDomainOrOneAbove) {
+  const std::string from = absl::StrCat(kBase, "reports: {tls: {from: tls@mail.x.test}}\n");
+  for (const char* row : {"{domain: mail.x.test, selectors: [k]}", "{domain: X.test, selectors: [k]}",
+                          "{domain: \"*\", sign_as: x.test, selectors: [k]}"}) {
+    EXPECT_EQ(Check(absl::StrCat(from, "dkim: {folder: /k, domains: [", row, "]}\n"), Role::kAll), absl::OkStatus());
+  }
+  // Where nothing is delivered nothing is signed.
+  EXPECT_EQ(
+      Check(absl::StrCat(from, "queue: {name: q0, shards: [{name: q0, address: \"127.0.0.1:7026\"}]}\n"), Role::kQueue),
+      absl::OkStatus());
 }
 
 TEST(Validate, AsksForDataDirWhereTheQueueIs) {
