@@ -13,7 +13,8 @@ namespace {
 
 // A shard that has given us a lease answers at once; where it does not, the mail goes on without it.
 constexpr absl::Duration kAskLimit = absl::Seconds(2);
-constexpr absl::Duration kKeepLimit = absl::Seconds(25);  // More than a write to a shard may take.
+constexpr absl::Duration kKeepLimit =
+    absl::Seconds(5);  // Mail waits for it; a write that is later is made all the same.
 
 metrics::Counter& Fetches(FetchResult result) {
   return metrics::DeclareCounter("hikyaku_mta_sts_fetches_total", "Fetches of MTA-STS policies, by what came of them.",
@@ -210,12 +211,14 @@ awaitable<void> Policies::FetchAndKeep(Web web, std::string domain, std::string 
   found.from = fetched.ok() ? "the policy host" : "";
   found.trouble = fetched.result;
   found.why = fetched.why;
+  if (found.kept != nullptr && shard != nullptr) {
+    // Before any mail goes by it: whoever takes over from this worker then knows what it knew.
+    storage::v1::StsPolicy record = ToRecord(domain, *found.kept, fetched.text);
+    co_await Keep(std::move(record), *shard);
+  }
   for (const Waiter& waiter : TakeWaiters(domain)) {
     fetched.result == FetchResult::kCancelled ? waiter(absl::CancelledError("stopping")) : waiter(found);
   }
-  if (found.kept == nullptr || shard == nullptr) co_return;
-  storage::v1::StsPolicy record = ToRecord(domain, *found.kept, fetched.text);
-  co_await Keep(std::move(record), *shard);
 }
 
 std::shared_ptr<const KeptPolicy> Policies::Note(const std::string& domain, const std::string& id,

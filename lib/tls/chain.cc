@@ -10,6 +10,8 @@
 #include "openssl/err.h"
 #include "openssl/evp.h"
 #include "openssl/mem.h"
+#include "openssl/nid.h"
+#include "openssl/obj.h"
 #include "openssl/stack.h"
 #include "openssl/x509_vfy.h"
 #include "openssl/x509v3.h"
@@ -18,6 +20,7 @@ namespace hikyaku::tls {
 namespace {
 
 constexpr std::size_t kMaxNameText = 200;
+constexpr int kMinRsaBits = 2048;
 
 std::string NameText(const X509_NAME* name) {
   std::string text(kMaxNameText, '\0');
@@ -75,6 +78,27 @@ bool SetNames(const std::vector<std::string>& names, X509_VERIFY_PARAM* param) {
     if (X509_VERIFY_PARAM_set1_ip(param, octets, bytes.size()) != 1) return false;
   }
   return true;
+}
+
+// Why a path that leads to somebody believed proves nothing all the same; empty: it does. Its last certificate is
+// believed for itself, not for its signature.
+std::string Weakness(const STACK_OF(X509) * path) {
+  const std::size_t count = sk_X509_num(path);
+  for (std::size_t i = 0; i < count; ++i) {
+    X509* const certificate = sk_X509_value(path, i);
+    const bssl::UniquePtr<EVP_PKEY> key(X509_get_pubkey(certificate));
+    if (key == nullptr) return "a key on its path cannot be read";
+    const int bits = EVP_PKEY_bits(key.get());
+    if (EVP_PKEY_id(key.get()) == EVP_PKEY_RSA && bits < kMinRsaBits) {
+      return absl::StrCat("an RSA key on its path has ", bits, " bits, at least ", kMinRsaBits, " are expected");
+    }
+    int digest = NID_undef;
+    const bool known = OBJ_find_sigid_algs(X509_get_signature_nid(certificate), &digest, nullptr) == 1;
+    if (i + 1 < count && known && (digest == NID_sha1 || digest == NID_md5)) {
+      return absl::StrCat("a signature on its path is by ", OBJ_nid2sn(digest));
+    }
+  }
+  return "";
 }
 
 PeerProof Flawed(PeerProof proof, Flaw flaw, std::string why) {
@@ -145,7 +169,11 @@ PeerProof Verify(Chain chain, const Path& path) {
   proof.verified = X509_verify_cert(context.get()) == 1;
   const int error = X509_STORE_CTX_get_error(context.get());
   ERR_clear_error();
-  return proof.verified ? proof : Flawed(std::move(proof), FlawOf(error), WhyText(error, name));
+  if (!proof.verified) return Flawed(std::move(proof), FlawOf(error), WhyText(error, name));
+  const std::string weak = path.any_certificate_is_an_end ? "" : Weakness(X509_STORE_CTX_get0_chain(context.get()));
+  proof.verified = weak.empty();
+  if (proof.verified) return proof;
+  return Flawed(std::move(proof), Flaw::kOther, absl::StrCat("the certificate is not trusted: ", weak));
 }
 
 }  // namespace hikyaku::tls

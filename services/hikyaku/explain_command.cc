@@ -18,6 +18,7 @@
 #include "services/delivery/settings.h"
 #include "services/hikyaku/command.h"
 #include "services/hikyaku/text.h"
+#include "services/submission/reloadable_policy.h"
 
 namespace hikyaku::cli {
 namespace {
@@ -44,7 +45,8 @@ using Lines = std::vector<delivery::Explained>;
 
 awaitable<void> Store(awaitable<Lines> task, Lines* lines) { *lines = co_await std::move(task); }
 
-absl::StatusOr<Lines> ExplainBy(const v1::Config& config, const delivery::RouteQuery& query, const std::string& author) {
+absl::StatusOr<Lines> ExplainBy(const v1::Config& config, const delivery::RouteQuery& query,
+                                const std::string& author) {
   ASSIGN_OR_RETURN(delivery::WorkerOptions options, delivery::WorkerOptionsFrom(config));
   ASSIGN_OR_RETURN(const delivery::Network network, delivery::NetworkFrom(config, Clock::System()));
   ASSIGN_OR_RETURN(dns::CaresResolverOptions resolver_options, delivery::ResolverOptionsFrom(config));
@@ -53,11 +55,11 @@ absl::StatusOr<Lines> ExplainBy(const v1::Config& config, const delivery::RouteQ
   options.attempt.keyring = &keyring;
   boost::asio::io_context context(1);
   Lines lines;
-  boost::asio::co_spawn(context,
-                        Store(delivery::Explain(query, author, options.attempt, network, *resolver, Clock::System()), &lines),
-                        [](std::exception_ptr failure) {
-                          if (failure) std::rethrow_exception(failure);
-                        });
+  boost::asio::co_spawn(
+      context, Store(delivery::Explain(query, author, options.attempt, network, *resolver, Clock::System()), &lines),
+      [](std::exception_ptr failure) {
+        if (failure) std::rethrow_exception(failure);
+      });
   context.run();
   if (network.routes.Route(query).remote()) {
     lines.push_back({"limits", absl::StrCat(config.delivery().messages_per_connection(), " messages a connection"),
@@ -66,6 +68,27 @@ absl::StatusOr<Lines> ExplainBy(const v1::Config& config, const delivery::RouteQ
                      "queue.domain_concurrency"});
   }
   return lines;
+}
+
+// What submission says to the recipient at once, whoever sends the mail.
+absl::StatusOr<Lines> ExplainRefusal(const v1::Config& config, const address::Address& recipient) {
+  submission::ReloadablePolicy policy;
+  RETURN_IF_ERROR(policy.Load(config));
+  const auto refusal = policy.Refuse(recipient);
+  if (!refusal) return Lines();
+  return Lines{
+      {"refused", absl::StrCat("550 ", *refusal), "when it is handed in; what follows is for mail in the queue"}};
+}
+
+void Print(const Lines& lines) {
+  for (const delivery::Explained& line : lines) {
+    const std::string text = Printable(line.text, 400);
+    if (line.why.empty()) {
+      std::printf("%-8s %s\n", line.what.c_str(), text.c_str());
+    } else {
+      std::printf("%-8s %s  [%s]\n", line.what.c_str(), text.c_str(), Printable(line.why, 200).c_str());
+    }
+  }
 }
 
 int RunExplain(const ExplainFlags& flags) {
@@ -91,14 +114,10 @@ int RunExplain(const ExplainFlags& flags) {
   if (!loaded.ok()) return fail(kExitUsage, loaded.status().message());
   const auto lines = ExplainBy(loaded->config, {recipient->domain, sender, flags.tenant, flags.stream}, author);
   if (!lines.ok()) return fail(kExitUsage, lines.status().message());
-  for (const delivery::Explained& line : *lines) {
-    const std::string text = Printable(line.text, 400);
-    if (line.why.empty()) {
-      std::printf("%-8s %s\n", line.what.c_str(), text.c_str());
-    } else {
-      std::printf("%-8s %s  [%s]\n", line.what.c_str(), text.c_str(), Printable(line.why, 200).c_str());
-    }
-  }
+  const auto refusal = ExplainRefusal(loaded->config, *recipient);
+  if (!refusal.ok()) return fail(kExitUsage, refusal.status().message());
+  Print(*refusal);
+  Print(*lines);
   return kExitDone;
 }
 
@@ -111,7 +130,8 @@ void AddExplain(CLI::App* parent, std::vector<Command>* commands) {
   app->add_option("ADDRESS", flags->address, "The recipient")->required();
   app->add_option("--config", flags->config, "The configuration file (YAML)")->required()->envname("HIKYAKU_CONFIG");
   app->add_option("--from", flags->from, "Envelope sender; <> or nothing: the null sender");
-  app->add_option("--header-from", flags->author, "Address in the mail's From, whose domain's key signs. Default: --from");
+  app->add_option("--header-from", flags->author,
+                  "Address in the mail's From, whose domain's key signs. Default: --from");
   app->add_option("--tenant", flags->tenant, "Tenant")->capture_default_str();
   app->add_option("--stream", flags->stream, "Stream of the tenant");
   commands->push_back({app, [flags] { return RunExplain(*flags); }});

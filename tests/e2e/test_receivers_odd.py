@@ -5,7 +5,11 @@ import dns.message
 import dns.rdatatype
 import dns.rrset
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
 
+from support.api import request
+from support.certificates import Identity
 from support.world import World
 
 ONE = "20.0.0.41"
@@ -13,9 +17,17 @@ DATA_ONLY = ("8BITMIME", "ENHANCEDSTATUSCODES")
 
 
 @pytest.fixture(scope="module")
-def world(module_stage):
+def authority(module_stage):
+    return Identity(module_stage.folder / "pki", "authority", authority=True)
+
+
+@pytest.fixture(scope="module")
+def world(module_stage, authority):
     # No retry comes to the rescue within a test.
-    return World(module_stage, {"dns": {"timeout": "3s"}, "queue": {"retry": {"min": "1h", "max": "2h"}}})
+    return World(module_stage, {
+        "dns": {"timeout": "3s"}, "queue": {"retry": {"min": "1h", "max": "2h"}},
+        "delivery": {"tls": {"ca_file": str(authority.files[0])},
+                     "routes": [{"domain": "*", "tenant": "strict", "tls": {"policy": "verify"}}]}})
 
 
 @pytest.fixture(autouse=True)
@@ -152,3 +164,22 @@ def test_servers_beside_the_soa_say_that_there_is_nothing(world, says):
     says(domain, lambda q: reply(q, authority=[record("test", "SOA", "ns.test. a.test. 1 2 3 4 5"),
                                                record("test", "NS", "ns.test.")]))
     assert world.bounced(world.send(f"r@{domain}")).outcome.enhanced_code == "5.1.2"
+
+
+# Certificates that an authority has issued for the name, and that prove nothing since they could be forged.
+
+WEAK = {"a short key": ("1024 bits", {"key": rsa.generate_private_key(65537, 1024)}),
+        "SHA-1": ("by SHA1", {"digest": hashes.SHA1()})}
+
+
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
+@pytest.mark.parametrize("what", WEAK)
+def test_a_weak_certificate_proves_nothing(world, stage, authority, tmp_path, what):
+    text, options = WEAK[what]
+    domain = world.domain((10, ONE))
+    sink = stage.sink(ONE, tls=Identity(tmp_path, "mx", [f"mx1.{domain}"], authority, **options).context())
+    waits = world.deferred(world.api.send(request(to=[f"r@{domain}"], tenant="strict")).message_id).outcome
+    assert waits.enhanced_code == "4.7.5" and text in waits.text, waits
+    assert not sink.mails
+    tls = world.delivered(world.send(f"r@{domain}")).outcome.tls
+    assert tls.version and not tls.verified and text in tls.unverified_reason, tls

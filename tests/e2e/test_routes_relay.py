@@ -246,6 +246,7 @@ def test_explain_by_mx_with_a_pool(world):
 
 def test_explain_what_cannot_be_sent(world):
     assert "5.1.2 no such domain: nowhere.test  [the mail bounces]" in explain(world, "x@nowhere.test")
+    assert explain(world, "x@[192.0.2.9]").startswith("refused  550 5.1.2 Address literals are not accepted here")
     done = subprocess.run([BINARY, "explain", "no address", "--config", world.node.config_file], capture_output=True, text=True,
                           timeout=60)
     assert done.returncode == 2 and "ADDRESS" in done.stderr
