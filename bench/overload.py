@@ -33,6 +33,7 @@ def parse():
     parser.add_argument("--factors", default="1,2")
     parser.add_argument("--sync", type=float, default=0.3)
     parser.add_argument("--streams", type=int, default=1_000_000)
+    parser.add_argument("--apart", action="store_true")
     parser.add_argument("--folder", default="/var/tmp")
     return parser.parse_args()
 
@@ -73,10 +74,12 @@ class Target:
         return time.monotonic() - begin
 
 
-def rpc(target, seconds, rate, channels):
-    # A client that begins its calls late, because the server has the processors, is no open loop: it goes first.
-    command = ["nice", "-n", "-10", paths.built("bench/rpc_load"), "--address", target.node.grpc, "--mode", "unary", "--rate", str(rate),
-               "--seconds", str(seconds), "--in_flight", "512", "--domains", str(DOMAINS), "--channels", str(channels),
+def rpc(target, seconds, rate, options):
+    # A client that begins its calls late, because the server has the processors, is no open loop: it goes first, or has
+    # one of its own.
+    before = ["taskset", "-c", "1"] if options.apart else ["nice", "-n", "-10"]
+    command = [*before, paths.built("bench/rpc_load"), "--address", target.node.grpc, "--mode", "unary", "--rate", str(rate),
+               "--seconds", str(seconds), "--in_flight", "512", "--domains", str(DOMAINS), "--channels", str(options.channels),
                "--deadline", str(DEADLINE)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 120)
     return json.loads(done.stdout)
@@ -101,11 +104,11 @@ def open_loops(name, target, options, factors, normal=NORMAL):
     """What it can bear, by a closed loop, then so many times that, each begun when its time has come."""
     best = options.rate
     if not best:
-        found = rpc(target, min(options.seconds, 15), 0, options.channels)
+        found = rpc(target, min(options.seconds, 15), 0, options)
         best = found["rate"]
         tell_rpc(f"{name}, closed loop", target, found, normal)
     for factor in factors:
-        found = rpc(target, options.seconds, best * factor, options.channels)
+        found = rpc(target, options.seconds, best * factor, options)
         tell_rpc(f"{name}, {factor:g} times", target, found, normal, best * factor)
 
 
@@ -113,6 +116,8 @@ def measure_rpc(folder, options):
     """O07 by gRPC. Ten times what two cores can take, from the same two cores, is no measurement: see measure_disk."""
     with tempfile.TemporaryDirectory(dir=folder) as work:
         target = Target(work)
+        if options.apart:
+            subprocess.run(["taskset", "-a", "-p", "-c", "0", str(target.node.process.pid)], check=True, stdout=subprocess.DEVNULL)
         try:
             open_loops("rpc", target, options, [float(factor) for factor in options.factors.split(",")])
         finally:
