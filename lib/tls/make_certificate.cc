@@ -56,7 +56,12 @@ std::string ToPem(Write write) {
 }  // namespace
 
 absl::StatusOr<Identity> MakeCertificate(const CertificateRequest& request, const Identity* issuer) {
-  const bssl::UniquePtr<EVP_PKEY> key = MakeKey();
+  bssl::UniquePtr<EVP_PKEY> key;
+  if (request.key.empty()) {
+    key = MakeKey();
+  } else {
+    ASSIGN_OR_RETURN(key, ReadKey(request.key));
+  }
   bssl::UniquePtr<X509> certificate(X509_new());
   X509_set_version(certificate.get(), kVersion3);
   SetSerial(certificate.get());

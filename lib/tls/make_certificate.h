@@ -24,12 +24,13 @@ struct CertificateRequest {
   std::string common_name;
   std::vector<std::string> dns_names;
   bool authority = false;  // May issue others.
+  std::string key = {};    // PEM, on P-256, as for a renewal; empty: a new one is made.
   absl::Time not_before;
   absl::Time not_after;
 };
 
-// A certificate with a new key, issued by `issuer`, or by itself where that is null.
-// kInvalidArgument: `issuer` cannot be read.
+// A certificate issued by `issuer`, or by itself where that is null.
+// kInvalidArgument: `issuer` or the key cannot be read.
 absl::StatusOr<Identity> MakeCertificate(const CertificateRequest& request, const Identity* issuer = nullptr);
 
 }  // namespace hikyaku::tls

@@ -57,14 +57,9 @@ void Books::Problem(std::string what) {
 
 // ---- Notes. ----
 
-void Books::NoteMail(const std::string& token, std::vector<std::string> recipients, std::string payload, bool keyed,
-                     bool hurried, Wish wish) {
-  Mail& mail = mails_[token];
-  mail.recipients = std::move(recipients);
-  mail.payload = std::move(payload);
-  mail.keyed = keyed;
-  mail.hurried = hurried;
-  mail.wish = wish;
+void Books::NoteMail(const std::string& token, Written written) {
+  promises_.NoteAsked(token, written.tls);
+  static_cast<Written&>(mails_[token]) = std::move(written);
 }
 
 void Books::NoteAnswer(const std::string& token, Answer answer) {
@@ -100,12 +95,20 @@ void Books::NoteEnqueued(int shard, const internal::v1::EnqueueRequest& request,
 void Books::NoteLease(int worker, int shard, const storage::v1::Envelope& envelope, const std::string& domain) {
   const std::string id = IdText(envelope.message_id());
   if (!envelope.report_of().empty()) {
-    promises_.NoteLease(worker, id, domain);
+    const auto of = tokens_.find(IdText(envelope.report_of()));
+    const bool required = of != tokens_.end() && mails_[of->second].tls == SenderTls::kRequired;
+    if (required) promises_.NoteReportOnRequired(id);
+    promises_.NoteLease(worker, shard, id, domain);
     return reports_.NoteLease(worker, shard, id, envelope);
   }
   const auto token = tokens_.find(id);
   if (token == tokens_.end()) return Problem(absl::StrCat("a lease of an unknown mail: ", id));
-  promises_.NoteLease(worker, token->second, domain);
+  const SenderTls asked = mails_[token->second].tls;
+  if (envelope.require_tls() != (asked == SenderTls::kRequired) ||
+      envelope.tls_optional() != (asked == SenderTls::kWaived)) {
+    Problem(absl::StrCat("another wish for TLS than was asked for: ", token->second));
+  }
+  promises_.NoteLease(worker, shard, token->second, domain);
   leases_[{token->second, domain}][worker] = shard;
 }
 
@@ -200,7 +203,10 @@ void Books::CheckReports() {
 void Books::ReadEvent(int shard, const v1::Event& event, const Terms& terms) {
   const auto token = tokens_.find(event.message_id());
   reports_.ReadEvent(shard, event, token == tokens_.end() ? Wish() : mails_[token->second].wish, terms.delay_after);
-  promises_.JudgeEvent(event);
+  const std::string& mail = token == tokens_.end() ? event.message_id() : token->second;
+  promises_.JudgeEvent(event, mail);
+  // Nobody refused it, and it was right to end.
+  if (promises_.IsUnpromised(event, mail)) refused_.insert(event.recipients().begin(), event.recipients().end());
   if (!event.report_of().empty()) return;
   const std::int64_t micros = event.time().seconds() * 1'000'000 + event.time().nanos() / 1000;
   for (const std::string& recipient : event.recipients()) {

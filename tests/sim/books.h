@@ -39,15 +39,22 @@ struct Fault {
   absl::Duration to;
 };
 
+// What a client sends.
+struct Written {
+  std::vector<std::string> recipients;
+  std::string payload;  // What must arrive, as the end of the message.
+  bool keyed = false;
+  bool hurried = false;  // It asked to end earlier than the queue would end it.
+  Wish wish;             // What its sender is to be told of.
+  SenderTls tls = SenderTls::kNone;
+};
+
 class Books {
  public:
   explicit Books(World& world);
 
   // ---- Clients. ----
-  // `payload`: what must arrive, as the end of the message.
-  // `hurried`: it asked to end earlier than the queue would end it. `wish`: what its sender is to be told of.
-  void NoteMail(const std::string& token, std::vector<std::string> recipients, std::string payload, bool keyed,
-                bool hurried, Wish wish);
+  void NoteMail(const std::string& token, Written written);
   void NoteAnswer(const std::string& token, Answer answer);
 
   // ---- The edge of a shard. ----
@@ -60,6 +67,7 @@ class Books {
   // A host took the mail for these recipients. `reply_lost`: and the client will not hear of it.
   void NoteTaken(const Channel& channel, const std::string& data, const std::vector<std::string>& recipients,
                  bool reply_lost);
+  void NoteNoRequireTls(int host) { promises_.NoteNoRequireTls(host); }
   void NoteBrokenTls(int worker, int host) { promises_.NoteBrokenTls(worker, host); }
   void NotePolicyTold(int worker, const std::string& domain) { promises_.NotePolicyTold(worker, domain); }
   void NoteWorkerStart(int worker) { promises_.NoteWorkerStart(worker); }
@@ -67,6 +75,7 @@ class Books {
   void NoteRefused(const std::string& recipient) { refused_.insert(recipient); }
   // The DNS said of a domain what ends its mail.
   void NoteDead(const std::string& domain) { dead_domains_.insert(domain); }
+  DnsBooks& dns() { return promises_.dns(); }
   // A purge begins; the answer is for NotePurgeEnd, when it was answered or its shard went down.
   std::size_t NotePurge(int shard, const std::string& domain);
   void NotePurgeEnd(std::size_t purge);
@@ -93,12 +102,7 @@ class Books {
   Counts counts() const;
 
  private:
-  struct Mail {
-    std::vector<std::string> recipients;
-    std::string payload;
-    bool keyed = false;
-    bool hurried = false;
-    Wish wish;
+  struct Mail : Written {
     Answer answer = Answer::kPending;
     std::set<std::string> ids;
   };

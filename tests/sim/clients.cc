@@ -1,6 +1,7 @@
 #include "tests/sim/clients.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <utility>
 
@@ -37,6 +38,13 @@ awaitable<int> Say(net::Stream& stream, std::string& buffer, std::string command
   if (!written.ok()) co_return 0;
   const int code = co_await ReadReply(stream, buffer);
   co_return code;
+}
+
+// Mail that requires TLS goes to where it may arrive, as a rule: to signed domains, or by MTA-STS.
+std::string DrawDomain(Random& random, bool requires_tls) {
+  constexpr std::array kCertain = {2, 9, 10, 11, 12, 14};
+  if (requires_tls && random.Chance(0.8)) return DomainName(kCertain[random.Below(kCertain.size())]);
+  return DomainName(static_cast<int>(random.Below(kDomains)));
 }
 
 std::string Stuffed(const std::string& data) {
@@ -79,9 +87,11 @@ std::shared_ptr<Clients::Letter> Clients::Write() {
   Random& random = world_.random;
   auto letter = std::make_shared<Letter>();
   letter->token = absl::StrCat("t", ++count_);
+  letter->smtp = random.Chance(0.4);
+  const bool requires_tls = !letter->smtp && random.Chance(0.2);
   const int domains = random.Chance(0.5) ? 1 : 1 + static_cast<int>(random.Below(4));
   for (int i = 0; i < domains; ++i) {
-    const std::string domain = MailHosts::Domain(static_cast<int>(random.Below(MailHosts::kDomains)));
+    const std::string domain = DrawDomain(random, requires_tls);
     const int users = 1 + static_cast<int>(random.Below(3));
     for (int k = 0; k < users; ++k) letter->recipients.push_back(absl::StrCat("u", count_, "-", i, k, "@", domain));
   }
@@ -89,14 +99,15 @@ std::shared_ptr<Clients::Letter> Clients::Write() {
   const std::size_t size = random.Chance(0.05) ? random.Below(200'000) : random.Below(2'000);
   while (payload.size() < size) absl::StrAppend(&payload, random.Chance(0.1) ? "." : "", random.Next(), "\r\n");
   const char* const author = random.Chance(0.8) ? kSignedDomain : "other.test";
+  const bool waives = random.Chance(0.15);
   letter->data = absl::StrCat("From: s@", author, "\r\nSubject: ", letter->token,
-                              "\r\nDate: Thu, 01 Jan 2026 00:00:00 +0000\r\nTo: undisclosed:;\r\n\r\n", payload);
-  letter->smtp = random.Chance(0.4);
+                              "\r\nDate: Thu, 01 Jan 2026 00:00:00 +0000\r\nTo: undisclosed:;\r\n",
+                              waives ? "TLS-Required: No\r\n" : "", "\r\n", payload);
   v1::SendMailRequest& request = letter->request;
   request.mutable_raw()->set_data(letter->data);
   for (const std::string& recipient : letter->recipients) request.mutable_raw()->add_recipients(recipient);
   // Its failures are told to an address that the mail hosts serve, with all their moods.
-  letter->sender = absl::StrCat("s@", MailHosts::Domain(count_ % MailHosts::kDomains));
+  letter->sender = absl::StrCat("s@", DomainName(count_ % kDomains));
   request.set_envelope_sender(letter->sender);
   request.set_priority(static_cast<v1::Priority>(random.Below(4)));
   request.set_tenant(random.Chance(0.5) ? "a" : "b");
@@ -104,13 +115,16 @@ std::shared_ptr<Clients::Letter> Clients::Write() {
   if (!letter->smtp && random.Chance(0.1)) {
     request.mutable_not_before()->set_seconds(absl::ToUnixSeconds(world_.wall()) + 1 + random.Below(30));
   }
-  if (!letter->smtp && random.Chance(0.05)) {
+  request.set_require_tls(requires_tls);
+  // Where no host can be sure, mail that requires TLS waits until its time is up.
+  if (requires_tls || (!letter->smtp && random.Chance(0.05))) {
     request.mutable_deliver_by()->set_seconds(absl::ToUnixSeconds(world_.wall()) + 60 + random.Below(60));
     hurried = true;
   }
   if (!letter->smtp && random.Chance(0.5)) request.set_idempotency_key(letter->token);
   const Wish wish = DrawWish(random, *letter);
-  books_.NoteMail(letter->token, letter->recipients, payload, letter->keyed(), hurried, wish);
+  const SenderTls tls = requires_tls ? SenderTls::kRequired : waives ? SenderTls::kWaived : SenderTls::kNone;
+  books_.NoteMail(letter->token, {letter->recipients, payload, letter->keyed(), hurried, wish, tls});
   return letter;
 }
 

@@ -19,6 +19,7 @@ Faults::Faults(Cluster cluster) : cluster_(cluster), clock_set_(cluster.shards.s
   AddDiskFaults();
   AddHostFaults();
   AddTlsFaults();
+  AddDaneFaults();
   AddOperatorFaults();
   AddSigningFaults();
   // Most of the kinds are left out, some are there twice.
@@ -113,7 +114,7 @@ void Faults::AddNetworkFaults() {
 }
 
 void Faults::AddDiskFaults() {
-  const auto add = [this](const char* name, double SimDisk::*fault, double chance) {
+  const auto add = [this](const char* name, double SimDisk::* fault, double chance) {
     kinds_.push_back({name, [this, fault, chance] {
                         SimDisk& disk = AnyShard().disk;
                         disk.*fault = chance;
@@ -139,23 +140,24 @@ void Faults::AddDiskFaults() {
 void Faults::AddHostFaults() {
   for (int i = 0; i < 4; ++i) kinds_.push_back({"mail host", [this] { StrikeHost(); }});
   kinds_.push_back({"lost replies", [this] {
-                      for (int i = 0; i < MailHosts::kHosts; ++i) cluster_.hosts.faults(i).loses_reply = 0.2;
+                      for (int i = 0; i < kHosts; ++i) cluster_.hosts.faults(i).loses_reply = 0.2;
                       For(Some(1, 15), [this] {
-                        for (int i = 0; i < MailHosts::kHosts; ++i) cluster_.hosts.faults(i).loses_reply = 0;
+                        for (int i = 0; i < kHosts; ++i) cluster_.hosts.faults(i).loses_reply = 0;
                       });
                     }});
   kinds_.push_back({"DNS", [this] {
-                      const int domain = static_cast<int>(random().Below(MailHosts::kDomains));
+                      const int domain = static_cast<int>(random().Below(kDomains));
                       const std::uint64_t dice = random().Below(10);
-                      cluster_.hosts.SetDns(domain, dice == 0  ? absl::StatusCode::kNotFound
-                                                    : dice < 6 ? absl::StatusCode::kUnavailable
-                                                               : absl::StatusCode::kDeadlineExceeded);
-                      For(Some(0.5, 20), [this, domain] { cluster_.hosts.SetDns(domain, absl::StatusCode::kOk); });
+                      absl::StatusCode& code = cluster_.hosts.zones().code(domain);
+                      code = dice == 0  ? absl::StatusCode::kNotFound
+                             : dice < 6 ? absl::StatusCode::kUnavailable
+                                        : absl::StatusCode::kDeadlineExceeded;
+                      For(Some(0.5, 20), [&code] { code = absl::StatusCode::kOk; });
                     }});
 }
 
 void Faults::StrikeHost() {
-  HostFaults& faults = cluster_.hosts.faults(static_cast<int>(random().Below(MailHosts::kHosts)));
+  HostFaults& faults = cluster_.hosts.faults(static_cast<int>(random().Below(kHosts)));
   const double often = random().Chance(0.5) ? 0.5 : 0.1;
   switch (random().Below(11)) {
     case 0: faults.mode = HostFaults::kRefuses; break;
@@ -172,7 +174,7 @@ void Faults::StrikeHost() {
   }
   // 554 to every connection ends all mail of the domain; its users were refused by nobody in particular.
   if (faults.mode == HostFaults::kClosed) {
-    for (int i = 0; i < MailHosts::kDomains; ++i) cluster_.books.NoteDead(MailHosts::Domain(i));
+    for (int i = 0; i < kDomains; ++i) cluster_.books.NoteDead(DomainName(i));
   }
   For(Some(1, 30), [&faults] { faults = {}; });
 }
@@ -181,20 +183,66 @@ void Faults::StrikeHost() {
 void Faults::AddTlsFaults() {
   for (int i = 0; i < 3; ++i) {
     kinds_.push_back({"TLS", [this] {
-                        HostFaults& faults = cluster_.hosts.faults(static_cast<int>(random().Below(MailHosts::kHosts)));
+                        HostFaults& faults = cluster_.hosts.faults(static_cast<int>(random().Below(kHosts)));
                         StrikeTls(faults);
                         For(Some(1, 40), [&faults] { faults.tls = HostFaults::kGood; });
                       }});
   }
   kinds_.push_back({"policy hosts", [this] {
-                      for (int i = 0; i < MailHosts::kDomains; ++i) StrikePolicyHost(i);
+                      for (int i = 0; i < kDomains; ++i) StrikePolicyHost(i);
                       For(Some(1, 60), [this] { cluster_.hosts.policy_hosts().HealAll(); });
                     }});
   const bool ailing = random().Chance(0.3);
-  for (int i = 0; i < MailHosts::kHosts; ++i) {
+  for (int i = 0; i < kHosts; ++i) {
     if (ailing && random().Chance(0.4)) StrikeTls(cluster_.hosts.faults(i));
     if (ailing && random().Chance(0.2)) StrikePolicyHost(i);
   }
+}
+
+// Of a rollover, each half may be done without the other.
+void Faults::AddDaneFaults() {
+  for (int i = 0; i < 2; ++i) {
+    kinds_.push_back({"TLSA", [this] {
+                        const int host = AnyHostWithTlsa();
+                        StrikeTlsa(host);
+                        For(Some(1, 60), [this, host] { cluster_.hosts.zones().tlsa(host) = Tlsa::kGood; });
+                      }});
+  }
+  kinds_.push_back({"unsigned zone", [this] {
+                      Zones& zones = cluster_.hosts.zones();
+                      const bool domain = random().Chance(0.5);
+                      const int number = static_cast<int>(random().Below(domain ? kDomains : kHosts));
+                      const auto set = [&zones, domain, number](bool value) {
+                        if (domain) {
+                          zones.unsigned_domain(number) = value;
+                        } else {
+                          zones.unsigned_host(number) = value;
+                        }
+                      };
+                      set(true);
+                      For(Some(1, 40), [set] { set(false); });
+                    }});
+  kinds_.push_back({"REQUIRETLS away", [this] {
+                      HostFaults& faults = cluster_.hosts.faults(static_cast<int>(random().Below(kHosts)));
+                      faults.hides_require_tls = true;
+                      For(Some(1, 40), [&faults] { faults.hides_require_tls = false; });
+                    }});
+  const bool ailing = random().Chance(0.3);
+  for (int host = 0; host < kHosts; ++host) {
+    if (ailing && HasTlsa(host) && random().Chance(0.4)) StrikeTlsa(host);
+  }
+}
+
+int Faults::AnyHostWithTlsa() {
+  while (true) {
+    const int host = static_cast<int>(random().Below(kHosts));
+    if (HasTlsa(host)) return host;
+  }
+}
+
+void Faults::StrikeTlsa(int host) {
+  cluster_.hosts.zones().tlsa(host) = static_cast<Tlsa>(random().Below(static_cast<std::uint64_t>(Tlsa::kCount)));
+  if (random().Chance(0.3)) cluster_.hosts.faults(host).tls = HostFaults::kSelfSigned;
 }
 
 void Faults::StrikeTls(HostFaults& faults) {
@@ -224,7 +272,7 @@ void Faults::AddSigningFaults() {
 }
 
 void Faults::AddOperatorFaults() {
-  const auto domain = [this] { return MailHosts::Domain(static_cast<int>(random().Below(MailHosts::kDomains))); };
+  const auto domain = [this] { return DomainName(static_cast<int>(random().Below(kDomains))); };
   kinds_.push_back({"suspend", [this, domain] {
                       const std::string name = domain();
                       for (const auto& shard : cluster_.shards) {
@@ -292,9 +340,9 @@ void Faults::Heal() {
 // Who suspended a domain resumes it, on every shard and as often as it takes: a shard may be down at this moment.
 void Faults::ResumeAll(int times) {
   for (const auto& shard : cluster_.shards) {
-    for (int i = 0; i < MailHosts::kDomains; ++i) {
+    for (int i = 0; i < kDomains; ++i) {
       v1::ResumeRequest resume;
-      resume.set_domain(MailHosts::Domain(i));
+      resume.set_domain(DomainName(i));
       if (shard->up()) shard->life()->shard->Resume(resume, [](const auto&) {});
     }
   }

@@ -58,11 +58,14 @@ class Faults {
   void AddDiskFaults();
   void AddHostFaults();
   void AddTlsFaults();
+  void AddDaneFaults();
   void AddOperatorFaults();
   void AddSigningFaults();
   void StrikeHost();
   void StrikeTls(HostFaults& faults);
   void StrikePolicyHost(int domain);
+  int AnyHostWithTlsa();
+  void StrikeTlsa(int host);
   void SetClock();
   void ResumeAll(int times);
 

@@ -9,19 +9,12 @@
 #include "lib/net/sleep.h"
 #include "lib/tls/tls_stream.h"
 #include "tests/sim/secrets.h"
+#include "tests/sim/sim_resolver.h"
 
 namespace hikyaku::sim {
 namespace {
 
 constexpr absl::Duration kForEver = absl::Hours(1);
-
-address::IpAddress HostAddress(int number) {
-  return *address::IpAddress::FromBytes(std::string{11, 0, 0, static_cast<char>(number + 1)});
-}
-
-address::IpAddress PolicyAddress(int domain) {
-  return *address::IpAddress::FromBytes(std::string{11, 0, 1, static_cast<char>(domain + 1)});
-}
 
 // With what a host in such a state begins a handshake.
 Certificate CertificateOf(HostFaults::Tls tls) {
@@ -60,7 +53,7 @@ class Session {
     const std::string verb = line.substr(0, 4);
     if (verb == "EHLO") co_return co_await Hello();
     if (verb == "STAR") co_return co_await StartTls();
-    if (verb == "MAIL") co_return co_await Mail();
+    if (verb == "MAIL") co_return co_await Mail(line);
     if (verb == "RCPT") co_return co_await Rcpt(line);
     if (verb == "DATA") co_return co_await Data();
     if (verb == "QUIT") {
@@ -74,9 +67,12 @@ class Session {
   awaitable<bool> Hello() {
     Reset();
     channel_.offered = !channel_.tls && faults_.tls != HostFaults::kNotOffered;
+    channel_.announces_require_tls = channel_.tls && AnnouncesRequireTls(channel_.host) && !faults_.hides_require_tls;
+    if (channel_.tls && !channel_.announces_require_tls) books_.NoteNoRequireTls(channel_.host);
     const char* const starttls = channel_.offered ? "250-STARTTLS\r\n" : "";
+    const char* const require_tls = channel_.announces_require_tls ? "250-REQUIRETLS\r\n" : "";
     co_return co_await Answer(
-        absl::StrCat("250-host.test\r\n", starttls, "250-PIPELINING\r\n250-8BITMIME\r\n250 SMTPUTF8"));
+        absl::StrCat("250-host.test\r\n", starttls, require_tls, "250-PIPELINING\r\n250-8BITMIME\r\n250 SMTPUTF8"));
   }
 
   awaitable<bool> StartTls() {
@@ -97,8 +93,8 @@ class Session {
     // Now and then a host answers as its neighbour.
     const int named = channel_.host + (mode == HostFaults::kWrongName ? 1 : 0);
     const Certificate certificate = CertificateOf(mode);
-    tls::Handshake shaken = co_await tls::HandshakeAsServer(ContextOf(MailHosts::HostName(named), certificate),
-                                                            std::move(stream_), kForEver);
+    tls::Handshake shaken =
+        co_await tls::HandshakeAsServer(ContextOf(HostName(named), certificate), std::move(stream_), kForEver);
     if (!shaken.status.ok()) {
       world_.Trace("host ", channel_.host, ": a handshake failed");
       books_.NoteBrokenTls(channel_.worker, channel_.host);
@@ -107,8 +103,9 @@ class Session {
     stream_ = std::move(shaken.stream);
     Reset();
     channel_.tls = true;
-    channel_.proved = certificate == Certificate::kGood && named == channel_.host;
-    world_.Trace("host ", channel_.host, " speaks TLS", channel_.proved ? "" : ", unproved");
+    channel_.certificate = certificate;
+    channel_.own_name = named == channel_.host;
+    world_.Trace("host ", channel_.host, " speaks TLS", channel_.proved() ? "" : ", unproved");
     co_return true;
   }
 
@@ -130,8 +127,9 @@ class Session {
     in_mail_ = false;
   }
 
-  awaitable<bool> Mail() {
+  awaitable<bool> Mail(const std::string& line) {
     Reset();
+    channel_.says_require_tls = absl::StrContains(line, " REQUIRETLS");
     if (world_.random.Chance(faults_.transient)) co_return co_await Answer("451 4.3.0 not now");
     in_mail_ = true;
     co_return co_await Answer("250 2.1.0 OK");
@@ -251,6 +249,7 @@ awaitable<void> RunSession(std::unique_ptr<Session> session) { co_await session-
 
 MailHosts::MailHosts(World& world, Books& books, Mutant::Kind mutant)
     : world_(world), books_(books), hosts_(kHosts), policy_hosts_(world, books, mutant) {
+  books_.dns().NoteZones(&zones_);
   HealAll();
 }
 
@@ -259,14 +258,10 @@ MailHosts::~MailHosts() {
   world_.Settle();
 }
 
-std::string MailHosts::Domain(int number) { return absl::StrCat("d", number, ".test"); }
-
-std::string MailHosts::HostName(int number) { return absl::StrCat("mx", number % kHosts, ".test"); }
-
 void MailHosts::HealAll() {
   for (Host& host : hosts_) host.faults = {};
   policy_hosts_.HealAll();
-  for (int i = 0; i < kDomains; ++i) SetDns(i, absl::StatusCode::kOk);
+  zones_.HealAll();
 }
 
 void MailHosts::Serve(int host, int worker, std::unique_ptr<net::Stream> stream) {
@@ -291,7 +286,7 @@ awaitable<absl::StatusOr<std::unique_ptr<net::Stream>>> SimDialer::DialPolicyHos
 }
 
 awaitable<absl::StatusOr<std::unique_ptr<net::Stream>>> SimDialer::Dial(net::Endpoint to, net::DialOptions options) {
-  for (int i = 0; i < MailHosts::kDomains; ++i) {
+  for (int i = 0; i < kDomains; ++i) {
     if (to.address == PolicyAddress(i)) co_return co_await DialPolicyHost(to, i);
   }
   const int host = MailHosts::HostAt(to);
@@ -304,66 +299,6 @@ awaitable<absl::StatusOr<std::unique_ptr<net::Stream>>> SimDialer::Dial(net::End
   auto [ours, theirs] = net::MakeMemoryPair(world_.executor(), net::Endpoint{HostAddress(200), 40000}, to);
   hosts_.Serve(host, worker_, std::move(theirs));
   co_return std::move(ours);
-}
-
-// Domain n has the hosts n and n + 1, modulo their number: one host serves several domains.
-awaitable<absl::StatusOr<dns::MxAnswers>> SimResolver::ResolveMx(std::string domain, absl::Duration limit) {
-  const auto state = hosts_.dns_.find(domain);
-  CO_RETURN_IF_ERROR(co_await net::Sleep(world_.random.Between(absl::Milliseconds(1), absl::Milliseconds(20))));
-  // As it is now: while a silence lasts, the domain may come to another state.
-  const absl::StatusCode code = state == hosts_.dns_.end() ? absl::StatusCode::kNotFound : state->second;
-  if (code == absl::StatusCode::kNotFound) {
-    books_.NoteDead(domain);
-    co_return absl::NotFoundError("NXDOMAIN");
-  }
-  if (code == absl::StatusCode::kDeadlineExceeded) CO_RETURN_IF_ERROR(co_await net::Sleep(limit));
-  if (code != absl::StatusCode::kOk) co_return absl::Status(code, "DNS fails");
-  const int number = domain[1] - '0';
-  dns::MxAnswers answers;
-  answers.expires = absl::InfiniteFuture();
-  answers.records = {{10, MailHosts::HostName(number)}, {20, MailHosts::HostName(number + 1)}};
-  co_return answers;
-}
-
-awaitable<absl::StatusOr<dns::AddressAnswers>> SimResolver::ResolveAddresses(std::string host, absl::Duration) {
-  CO_RETURN_IF_ERROR(co_await net::Sleep(world_.random.Between(absl::Milliseconds(1), absl::Milliseconds(20))));
-  dns::AddressAnswers answers;
-  answers.expires = absl::InfiniteFuture();
-  for (int i = 0; i < MailHosts::kHosts; ++i) {
-    if (host == MailHosts::HostName(i)) answers.records.push_back(HostAddress(i));
-  }
-  if (const int domain = PolicyHosts::DomainOfHost(host); domain >= 0) answers.records = {PolicyAddress(domain)};
-  if (answers.records.empty()) co_return absl::NotFoundError("NXDOMAIN");
-  co_return answers;
-}
-
-// The MTA-STS record of a domain, whose DNS fails as a whole.
-awaitable<absl::StatusOr<dns::TextAnswers>> SimResolver::ResolveTxt(std::string name, absl::Duration limit) {
-  constexpr absl::string_view kPrefix = "_mta-sts.";
-  if (!absl::StartsWith(name, kPrefix)) co_return absl::NotFoundError("NXDOMAIN");
-  const std::string domain = name.substr(kPrefix.size());
-  CO_RETURN_IF_ERROR(co_await net::Sleep(world_.random.Between(absl::Milliseconds(1), absl::Milliseconds(20))));
-  const absl::StatusCode code = hosts_.dns_.at(domain);
-  if (code == absl::StatusCode::kDeadlineExceeded) CO_RETURN_IF_ERROR(co_await net::Sleep(limit));
-  if (code != absl::StatusCode::kOk) co_return absl::Status(code, "DNS fails");
-  const std::string record = PolicyHosts::Record(domain[1] - '0');
-  if (record.empty()) co_return absl::NotFoundError("NXDOMAIN");
-  dns::TextAnswers answers;
-  answers.expires = absl::InfiniteFuture();
-  answers.records = {record};
-  co_return answers;
-}
-
-awaitable<absl::StatusOr<dns::TlsaAnswers>> SimResolver::ResolveTlsa(std::string, absl::Duration) {
-  co_return absl::NotFoundError("NXDOMAIN");
-}
-
-awaitable<absl::StatusOr<dns::TextAnswers>> SimResolver::ResolveAlias(std::string, absl::Duration) {
-  co_return absl::NotFoundError("NXDOMAIN");
-}
-
-awaitable<absl::StatusOr<dns::TextAnswers>> SimResolver::ResolvePtr(address::IpAddress, absl::Duration) {
-  co_return absl::NotFoundError("NXDOMAIN");
 }
 
 }  // namespace hikyaku::sim

@@ -1,21 +1,21 @@
-// The mail hosts of the world and the DNS that leads to them. A host is a small SMTP server of its own, so that it
+// The mail hosts of the world. A host is a small SMTP server of its own, so that it
 // shares no mistake with ours; it refuses, hangs and dies as the faults of the run want it, and notes what it took.
 //
 // Threading: none of its own.
 #ifndef HIKYAKU_TESTS_SIM_MAIL_HOSTS_H_
 #define HIKYAKU_TESTS_SIM_MAIL_HOSTS_H_
 
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "lib/dns/resolver.h"
 #include "lib/net/dialer.h"
 #include "lib/net/task_group.h"
 #include "tests/sim/books.h"
+#include "tests/sim/domains.h"
 #include "tests/sim/policy_hosts.h"
 #include "tests/sim/world.h"
+#include "tests/sim/zones.h"
 
 namespace hikyaku::sim {
 
@@ -34,6 +34,7 @@ struct HostFaults {
   // Of TLS: a good certificate, a bad one, not announced, 454 to STARTTLS, garbage for a handshake, none at all.
   enum Tls { kGood, kSelfSigned, kWrongName, kExpired, kNotOffered, kDenied, kGarbage, kMute, kTlsCount };
   Tls tls = kGood;
+  bool hides_require_tls = false;  // REQUIRETLS is not announced where it was.
 };
 
 class MailHosts {
@@ -41,18 +42,11 @@ class MailHosts {
   MailHosts(World& world, Books& books, Mutant::Kind mutant);
   ~MailHosts();
 
-  // Domains d0.test to d9.test.
-  static constexpr int kDomains = 10;
-  static constexpr int kHosts = 8;
-  static std::string Domain(int number);
-  static std::string HostName(int number);  // Modulo kHosts.
-
   HostFaults& faults(int host) { return hosts_[host].faults; }
 
   PolicyHosts& policy_hosts() { return policy_hosts_; }
 
-  // DNS of a domain: kOk, kUnavailable (SERVFAIL), kNotFound (NXDOMAIN), kDeadlineExceeded (silence).
-  void SetDns(int domain, absl::StatusCode code) { dns_[Domain(domain)] = code; }
+  Zones& zones() { return zones_; }
 
   void HealAll();
   // Every host ends its connections.
@@ -67,14 +61,13 @@ class MailHosts {
 
  private:
   friend class SimDialer;
-  friend class SimResolver;
   struct Host {
     HostFaults faults;
   };
 
   World& world_;
   Books& books_;
-  std::map<std::string, absl::StatusCode> dns_;
+  Zones zones_;
   std::vector<Host> hosts_;
   PolicyHosts policy_hosts_;
   net::TaskGroup group_;
@@ -93,23 +86,6 @@ class SimDialer : public net::Dialer {
   World& world_;
   MailHosts& hosts_;
   const int worker_;
-};
-
-class SimResolver : public dns::Resolver {
- public:
-  SimResolver(World& world, Books& books, MailHosts& hosts) : world_(world), books_(books), hosts_(hosts) {}
-
-  awaitable<absl::StatusOr<dns::MxAnswers>> ResolveMx(std::string domain, absl::Duration limit) override;
-  awaitable<absl::StatusOr<dns::AddressAnswers>> ResolveAddresses(std::string host, absl::Duration limit) override;
-  awaitable<absl::StatusOr<dns::TextAnswers>> ResolveTxt(std::string name, absl::Duration limit) override;
-  awaitable<absl::StatusOr<dns::TlsaAnswers>> ResolveTlsa(std::string name, absl::Duration limit) override;
-  awaitable<absl::StatusOr<dns::TextAnswers>> ResolveAlias(std::string name, absl::Duration limit) override;
-  awaitable<absl::StatusOr<dns::TextAnswers>> ResolvePtr(address::IpAddress address, absl::Duration limit) override;
-
- private:
-  World& world_;
-  Books& books_;
-  MailHosts& hosts_;
 };
 
 }  // namespace hikyaku::sim

@@ -58,6 +58,9 @@ void Add(Books::Counts& sum, const Books::Counts& counts) {
   sum.faults += counts.faults;
   sum.reports += counts.reports;
   sum.promises.clear += counts.promises.clear;
+  sum.promises.dane += counts.promises.dane;
+  sum.promises.required += counts.promises.required;
+  sum.promises.waived += counts.promises.waived;
   sum.promises.encrypted += counts.promises.encrypted;
   sum.promises.proved += counts.promises.proved;
   sum.promises.sts += counts.promises.sts;
@@ -94,11 +97,14 @@ int Main(int argc, char** argv) {
   absl::PrintF(
       "%d seeds, %d failed; %s of virtual time, %d events, %d faults; %d mails: %d accepted, %d refused, %d in doubt; "
       "%d copies taken, %d of them explained duplicates (%d by twins of a key), %d bounced, %d expired; %d reports to "
-      "senders; %d copies by TLS (%d to hosts that had to prove themselves, %d that a policy of MTA-STS bound), %d in "
-      "clear text (%d where TLS was broken), %d signed\n",
+      "senders; %d copies by TLS (%d to hosts that had to prove themselves, %d of them by TLSA records, %d by a policy "
+      "of MTA-STS), %d in clear text (%d where TLS was broken), %d that required TLS all the way, %d that a policy "
+      "would "
+      "have kept if their sender had not waived it, %d signed\n",
       flags.seeds, failed, absl::FormatDuration(time), events, sum.faults, sum.mails, sum.accepted, sum.refused,
       sum.unknown, sum.taken, sum.duplicates, sum.twins, sum.bounced, sum.expired, sum.reports, sum.promises.encrypted,
-      sum.promises.proved, sum.promises.sts, sum.promises.clear, sum.promises.fell_back, sum.promises.is_signed);
+      sum.promises.proved, sum.promises.dane, sum.promises.sts, sum.promises.clear, sum.promises.fell_back,
+      sum.promises.required, sum.promises.waived, sum.promises.is_signed);
   return failed == 0 ? 0 : 1;
 }
 

@@ -49,13 +49,13 @@ submission::SmtpSettings SmtpSettings(const std::string& hostname) {
 // Rows that say only how mail goes, for the domains that do not do with the configuration's policy.
 delivery::RouteTable Routes(Mutant::Kind mutant) {
   std::vector<delivery::RouteRow> rows;
-  for (int i = 0; i < MailHosts::kDomains; ++i) {
-    const int like = mutant == Mutant::kPolicyOfNeighbour ? (i + 1) % MailHosts::kDomains : i;
-    delivery::TlsLevel level = PolicyOf(MailHosts::Domain(like));
+  for (int i = 0; i < kDomains; ++i) {
+    const int like = mutant == Mutant::kPolicyOfNeighbour ? (i + 1) % kDomains : i;
+    delivery::TlsLevel level = PolicyOf(DomainName(like));
     if (level == delivery::TlsLevel::kOpportunistic) continue;
     if (level == delivery::TlsLevel::kVerify && mutant == Mutant::kForgetVerify) level = delivery::TlsLevel::kRequire;
     delivery::RouteRow row;
-    row.domain = MailHosts::Domain(i);
+    row.domain = DomainName(i);
     row.to = "smtp:";
     row.tls = level;
     rows.push_back(std::move(row));
@@ -87,7 +87,7 @@ WorkerNode::WorkerNode(World& world, Books& books, MailHosts& hosts, const Shard
       index_(index),
       mutant_(mutant),
       pool_(world.executor()),
-      resolver_(world, books, hosts),
+      resolver_(world, books, hosts.zones(), index, mutant),
       selectors_({kSelector}) {}
 
 WorkerNode::~WorkerNode() { End(); }

@@ -26,6 +26,7 @@
 #include "tests/sim/link.h"
 #include "tests/sim/mail_hosts.h"
 #include "tests/sim/shard_node.h"
+#include "tests/sim/sim_resolver.h"
 #include "tests/sim/world.h"
 
 namespace hikyaku::sim {

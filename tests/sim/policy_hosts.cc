@@ -8,8 +8,7 @@
 #include "absl/strings/strip.h"
 #include "lib/net/sleep.h"
 #include "lib/tls/tls_stream.h"
-#include "tests/sim/mail_hosts.h"
-#include "tests/sim/promises.h"
+#include "tests/sim/domains.h"
 #include "tests/sim/secrets.h"
 
 namespace hikyaku::sim {
@@ -17,31 +16,31 @@ namespace {
 
 constexpr absl::Duration kForEver = absl::Hours(1);
 
-std::string NameOf(int domain) { return absl::StrCat("mta-sts.", MailHosts::Domain(domain)); }
+std::string NameOf(int domain) { return absl::StrCat("mta-sts.", DomainName(domain)); }
 
 }  // namespace
 
 PolicyHosts::PolicyHosts(World& world, Books& books, Mutant::Kind mutant)
-    : world_(world), books_(books), mutant_(mutant), faults_(MailHosts::kDomains) {}
+    : world_(world), books_(books), mutant_(mutant), faults_(kDomains) {}
 
 void PolicyHosts::HealAll() { std::fill(faults_.begin(), faults_.end(), PolicyFault::kNone); }
 
 std::string PolicyHosts::Record(int domain) {
-  return StsOf(MailHosts::Domain(domain)).mode == Sts::kNone ? "" : "v=STSv1; id=20260101;";
+  return StsOf(DomainName(domain)).mode == Sts::kNone ? "" : "v=STSv1; id=20260101;";
 }
 
 int PolicyHosts::DomainOfHost(absl::string_view host) {
-  for (int i = 0; i < MailHosts::kDomains; ++i) {
+  for (int i = 0; i < kDomains; ++i) {
     if (host == NameOf(i)) return i;
   }
   return -1;
 }
 
 std::string PolicyHosts::Response(int domain) const {
-  const Sts sts = StsOf(MailHosts::Domain(domain));
+  const Sts sts = StsOf(DomainName(domain));
   const bool enforce = sts.mode == Sts::kEnforce && mutant_ != Mutant::kIgnoreSts;
   std::string policy = absl::StrCat("version: STSv1\r\nmode: ", enforce ? "enforce" : "testing", "\r\n");
-  for (const int host : sts.hosts) absl::StrAppend(&policy, "mx: ", MailHosts::HostName(host), "\r\n");
+  for (const int host : sts.hosts) absl::StrAppend(&policy, "mx: ", HostName(host), "\r\n");
   absl::StrAppend(&policy, "max_age: 604800\r\n");
   return absl::StrCat("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: ", policy.size(), "\r\n\r\n",
                       policy);
@@ -72,8 +71,8 @@ awaitable<void> PolicyHosts::Answer(PolicyHosts* hosts, int domain, int worker, 
                                    : hosts->Response(domain);
   const absl::Status written = co_await shaken.stream->WriteAll(response, kForEver);
   if (written.ok() && fault != PolicyFault::kMissing) {
-    world.Trace("worker ", worker, " is told the policy of ", MailHosts::Domain(domain));
-    hosts->books_.NotePolicyTold(worker, MailHosts::Domain(domain));
+    world.Trace("worker ", worker, " is told the policy of ", DomainName(domain));
+    hosts->books_.NotePolicyTold(worker, DomainName(domain));
   }
   // Until the client goes.
   char byte;

@@ -1,7 +1,6 @@
 #include "tests/sim/promises.h"
 
 #include <algorithm>
-#include <array>
 #include <iterator>
 
 #include "absl/strings/match.h"
@@ -29,23 +28,6 @@ bool FromSignedDomain(absl::string_view message) {
 
 }  // namespace
 
-// Domain n is served by the hosts n and n + 1 of eight: so host n serves n and n - 1, and those from 8 on once more.
-TlsLevel PolicyOf(absl::string_view domain) {
-  static constexpr std::array<TlsLevel, 10> kPolicies = {
-      TlsLevel::kNone, TlsLevel::kVerify,  TlsLevel::kRequire,       TlsLevel::kOpportunistic, TlsLevel::kVerify,
-      TlsLevel::kNone, TlsLevel::kRequire, TlsLevel::kOpportunistic, TlsLevel::kRequire,       TlsLevel::kOpportunistic,
-  };
-  return kPolicies[static_cast<std::size_t>(domain[1] - '0')];
-}
-
-Sts StsOf(absl::string_view domain) {
-  if (domain == "d2.test") return {Sts::kEnforce, {2, 3}};
-  if (domain == "d5.test") return {Sts::kEnforce, {5, 6}};  // Whose operator asks for no TLS at all.
-  if (domain == "d7.test") return {Sts::kTesting, {7}};
-  if (domain == "d9.test") return {Sts::kEnforce, {1}};
-  return {};
-}
-
 absl::string_view WithoutSignatures(absl::string_view message) {
   while (absl::StartsWith(message, "DKIM-Signature:")) {
     std::size_t end = message.find("\r\n");
@@ -59,9 +41,9 @@ absl::string_view WithoutSignatures(absl::string_view message) {
   return message;
 }
 
-void Promises::NoteLease(int worker, const std::string& mail, const std::string& domain) {
+void Promises::NoteLease(int worker, int shard, const std::string& mail, const std::string& domain) {
   first_leases_.try_emplace({mail, domain}, world_.now());
-  last_leases_[{worker, absl::StrCat(mail, " ", domain)}] = world_.now();
+  last_leases_[{worker, absl::StrCat(mail, " ", domain)}][shard] = world_.now();
 }
 
 void Promises::NotePolicyTold(int worker, const std::string& domain) {
@@ -85,32 +67,74 @@ void Promises::JudgeTaken(const Channel& channel, const std::string& mail, absl:
   JudgeChannel(channel, mail, domain);
 }
 
+SenderTls Promises::AskedOf(const std::string& mail) const {
+  const auto asked = asked_.find(mail);
+  return asked == asked_.end() ? SenderTls::kNone : asked->second;
+}
+
+// Not later than this.
+absl::Duration Promises::AttemptBegan(int worker, const std::string& mail, const std::string& domain) const {
+  absl::Duration began = absl::InfiniteDuration();
+  const auto leases = last_leases_.find({worker, absl::StrCat(mail, " ", domain)});
+  if (leases == last_leases_.end()) return began;
+  for (const auto& [shard, time] : leases->second) began = std::min(began, time);
+  return began;
+}
+
 void Promises::JudgeChannel(const Channel& channel, const std::string& mail, const std::string& domain) {
   ++(channel.tls ? counts_.encrypted : counts_.clear);
+  const absl::Duration began = AttemptBegan(channel.worker, mail, domain);
+  const Told told = dns_.Since(began, channel.worker, DomainNumber(domain), channel.host);
   const bool by_sts = MustKeepToSts(channel, mail, domain);
-  const TlsLevel policy = by_sts ? TlsLevel::kVerify : PolicyOf(domain);
   const std::string what = absl::StrCat(mail, " to ", domain, " at host ", channel.host);
-  if (by_sts) {
-    ++counts_.sts;
-    const std::vector<int> listed = StsOf(domain).hosts;
-    const bool lists = std::find(listed.begin(), listed.end(), channel.host) != listed.end();
-    if (!lists) problem_(absl::StrCat("sent to a host that the policy does not list: ", what));
+  JudgeRequireTls(channel, mail, domain, told);
+  std::string wrong = "sent to a host that is closed to it";
+  for (const Way& way : WaysTo(domain, told, AskedOf(mail), by_sts)) {
+    wrong = WrongWith(channel, way, domain);
+    if (!wrong.empty()) continue;
+    CountWay(channel, way);
+    const bool fell_back = way.level == delivery::TlsLevel::kOpportunistic && !channel.tls && channel.offered;
+    if (fell_back) JudgeClearText(channel, mail, domain);
+    break;
   }
-  if (policy == TlsLevel::kNone && channel.tls) problem_(absl::StrCat("TLS where none is asked for: ", what));
-  if (policy >= TlsLevel::kRequire && !channel.tls) problem_(absl::StrCat("clear text where TLS is required: ", what));
-  if (policy == TlsLevel::kVerify) {
-    ++counts_.proved;
-    if (channel.tls && !channel.proved) problem_(absl::StrCat("sent to a host that did not prove itself: ", what));
-  }
-  if (policy == TlsLevel::kOpportunistic && !channel.tls && channel.offered) JudgeClearText(channel, mail, domain);
+  if (!wrong.empty()) return problem_(absl::StrCat(wrong, ": ", what));
+  if (AskedOf(mail) != SenderTls::kWaived) return;
+  const bool would_keep_to_sts = StsOf(domain).mode == Sts::kEnforce && PolicyOf(domain) != TlsLevel::kNone;
+  const Told now = dns_.Now(DomainNumber(domain), channel.host);
+  const std::vector<Way> otherwise = WaysTo(domain, now, SenderTls::kNone, would_keep_to_sts);
+  counts_.waived += std::none_of(otherwise.begin(), otherwise.end(),
+                                 [&](const Way& way) { return WrongWith(channel, way, domain).empty(); });
+}
+
+void Promises::CountWay(const Channel& channel, const Way& way) {
+  counts_.sts += way.listed;
+  counts_.dane += way.records.has_value();
+  counts_.proved += way.level == delivery::TlsLevel::kVerify;
+}
+
+// Whoever says REQUIRETLS has looked who he says it to (RFC 8689 §4.2.1); and it is said where it was asked for. A
+// report on such a mail says it where it can.
+void Promises::JudgeRequireTls(const Channel& channel, const std::string& mail, const std::string& domain,
+                               const Told& told) {
+  const std::string what = absl::StrCat(mail, " to ", domain, " at host ", channel.host);
+  const bool required = AskedOf(mail) == SenderTls::kRequired;
+  const bool of_report = reports_on_required_.count(mail) > 0;
+  if (channel.says_require_tls && !required && !of_report) problem_(absl::StrCat("REQUIRETLS by nobody: ", what));
+  if (!required && !channel.says_require_tls) return;
+  counts_.required += required;
+  if (!channel.says_require_tls) problem_(absl::StrCat("a wish for TLS that is not passed on: ", what));
+  if (!channel.announces_require_tls) problem_(absl::StrCat("REQUIRETLS to a host that does not promise it: ", what));
+  const Sts sts = StsOf(domain);
+  const bool certain = told.mx_proved || (sts.mode == Sts::kEnforce && sts.Lists(channel.host));
+  if (!certain) problem_(absl::StrCat("REQUIRETLS to a host of an uncertain name: ", what));
 }
 
 // The attempt began when the worker knew the policy.
 bool Promises::MustKeepToSts(const Channel& channel, const std::string& mail, const std::string& domain) const {
   if (StsOf(domain).mode != Sts::kEnforce) return false;
   const auto told = told_.find({channel.worker, domain});
-  const auto leased = last_leases_.find({channel.worker, absl::StrCat(mail, " ", domain)});
-  return told != told_.end() && leased != last_leases_.end() && leased->second > told->second;
+  const absl::Duration began = AttemptBegan(channel.worker, mail, domain);
+  return told != told_.end() && began < absl::InfiniteDuration() && began > told->second;
 }
 
 // The host offered TLS to mail that would have taken it.
@@ -143,24 +167,72 @@ void Promises::JudgeSignatures(const std::string& mail, absl::string_view messag
   }
 }
 
-void Promises::JudgeEvent(const v1::Event& event) {
-  if (event.type() != v1::Event::TYPE_DELIVERED) return;
-  const TlsLevel policy = PolicyOf(event.domain());
+void Promises::JudgeEvent(const v1::Event& event, const std::string& mail) {
+  if (event.type() == v1::Event::TYPE_DELIVERED) return JudgeDelivered(event, AskedOf(mail));
+  if (event.type() == v1::Event::TYPE_BOUNCED || event.type() == v1::Event::TYPE_DEFERRED) JudgeFailed(event, mail);
+}
+
+void Promises::JudgeDelivered(const v1::Event& event, SenderTls asked) {
+  const std::string& domain = event.domain();
+  const TlsLevel policy = PolicyOf(domain);
   const v1::Tls& tls = event.outcome().tls();
   const bool encrypted = event.outcome().has_tls();
-  const std::string what = absl::StrCat(event.message_id(), " ", event.domain(), ": ", tls.policy());
-  const bool wrong = (policy == TlsLevel::kNone && encrypted) || (policy >= TlsLevel::kRequire && !encrypted) ||
-                     (policy == TlsLevel::kVerify && !tls.verified());
+  const std::string what = absl::StrCat(event.message_id(), " ", domain, ": ", tls.policy());
+  const bool required = asked == SenderTls::kRequired;
+  const bool must_prove = policy == TlsLevel::kVerify || policy == TlsLevel::kDaneOnly || required;
+  const bool must_encrypt = must_prove || policy == TlsLevel::kRequire;
+  const bool wrong = (policy == TlsLevel::kNone && !required && encrypted) || (must_encrypt && !encrypted) ||
+                     (must_prove && !tls.verified());
   if (wrong) problem_(absl::StrCat("told of another TLS than is asked for: ", what));
   if (!encrypted) return;
-  const bool by_sts = tls.policy() == absl::StrCat("verify by MTA-STS of ", event.domain());
-  if (by_sts && (StsOf(event.domain()).mode != Sts::kEnforce || !tls.verified())) {
-    problem_(absl::StrCat("a policy that is not the domain's: ", what));
+  const std::string& rule = tls.policy();
+  const bool published = asked != SenderTls::kWaived || policy == TlsLevel::kDaneOnly;
+  bool own = false;
+  if (rule == absl::StrCat("verify by MTA-STS of ", domain)) {
+    own = StsOf(domain).mode == Sts::kEnforce && tls.verified() && published;
+  } else if (absl::StartsWith(rule, "dane by TLSA of ")) {
+    const int host = HostNumber(rule.substr(sizeof "dane by TLSA of " - 1));
+    const std::vector<int> hosts = HostsOf(domain);
+    own = policy >= TlsLevel::kDane && tls.verified() && published && HasTlsa(host) &&
+          std::find(hosts.begin(), hosts.end(), host) != hosts.end();
+  } else if (rule == "verify by require_tls of the mail") {
+    own = required;
+  } else if (rule == "opportunistic by TLS-Required: No of the mail") {
+    own = asked == SenderTls::kWaived && (policy == TlsLevel::kDane || policy == TlsLevel::kOpportunistic);
+  } else if (policy == TlsLevel::kDane) {  // And its records said nothing.
+    own = absl::StrContains(rule, absl::StrCat("(", domain, ") (dane: ")) &&
+          (absl::StartsWith(rule, "opportunistic by ") || absl::StartsWith(rule, "require by "));
+  } else {
+    const bool own_row = policy == TlsLevel::kOpportunistic || absl::EndsWith(rule, absl::StrCat("(", domain, ")"));
+    own = own_row && absl::StartsWith(rule, absl::StrCat(TlsLevelName(policy), " by delivery."));
   }
-  const bool by_level = absl::StartsWith(tls.policy(), absl::StrCat(TlsLevelName(policy), " by delivery."));
-  const bool by_own_row =
-      policy == TlsLevel::kOpportunistic || absl::EndsWith(tls.policy(), absl::StrCat("(", event.domain(), ")"));
-  if (!by_sts && !(by_level && by_own_row)) problem_(absl::StrCat("by the policy of another: ", what));
+  if (!own) problem_(absl::StrCat("by the policy of another: ", what));
+}
+
+void Promises::JudgeFailed(const v1::Event& event, const std::string& mail) {
+  const v1::Outcome& outcome = event.outcome();
+  const std::string what = absl::StrCat(event.message_id(), " ", event.domain(), ": ", outcome.text());
+  const TlsLevel policy = PolicyOf(event.domain());
+  const bool by_us = outcome.smtp_code() == 0;
+  if (by_us && absl::StartsWith(outcome.text(), "the policy is dane") && policy < TlsLevel::kDane) {
+    problem_(absl::StrCat("kept by the policy of another: ", what));
+  }
+  if (event.type() == v1::Event::TYPE_BOUNCED) {
+    const bool of_tls = by_us && absl::StartsWith(outcome.enhanced_code(), "5.7.");
+    if (of_tls && !IsUnpromised(event, mail)) problem_(absl::StrCat("bounced for TLS that may come back: ", what));
+    return;
+  }
+  if (AskedOf(mail) != SenderTls::kWaived || policy == TlsLevel::kDaneOnly || !by_us) return;
+  const bool by_policy =
+      absl::StartsWith(outcome.text(), "the policy is dane") || absl::StrContains(outcome.text(), "MTA-STS");
+  if (by_policy) problem_(absl::StrCat("kept by a policy that the sender waives: ", what));
+}
+
+bool Promises::IsUnpromised(const v1::Event& event, const std::string& mail) const {
+  if (event.type() != v1::Event::TYPE_BOUNCED || event.outcome().enhanced_code() != "5.7.30") return false;
+  const std::vector<int> hosts = HostsOf(event.domain());
+  return AskedOf(mail) == SenderTls::kRequired &&
+         std::all_of(hosts.begin(), hosts.end(), [&](int host) { return without_require_tls_.count(host) > 0; });
 }
 
 void Promises::Check(bool wrong_clocks) {

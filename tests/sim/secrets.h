@@ -1,6 +1,6 @@
 // What the hosts of the world prove themselves with, and what signs its mail: certificates of each mail host, good and
 // bad ones, and DKIM keys in a folder. Made once a process: they differ from one process to the next, and what happens
-// does not.
+// does not. Only the keys of certificates are always the same, since their TLSA records get into reports.
 //
 // Threading: made at the first call; constant from then on.
 #ifndef HIKYAKU_TESTS_SIM_SECRETS_H_
@@ -13,6 +13,7 @@
 #include "lib/delivery/dkim_keys.h"
 #include "lib/dkim/verifier.h"
 #include "lib/tls/context.h"
+#include "lib/tls/make_certificate.h"
 #include "lib/tls/peer_policy.h"
 
 namespace hikyaku::sim {
@@ -24,6 +25,9 @@ enum class Certificate {
   kSelfSigned,  // By nobody.
   kExpired,     // By the authority, until an hour ago.
 };
+
+const tls::Identity& IdentityOf(const std::string& name, Certificate certificate);
+const tls::Identity& Authority();
 
 // Of a server with a certificate for `name`.
 std::shared_ptr<const tls::ServerContext> ContextOf(const std::string& name, Certificate certificate);

@@ -259,6 +259,9 @@ const char* MutantName(Mutant::Kind kind) {
                                            "policy-of-neighbour",
                                            "hasty-clear-text",
                                            "ignore-sts",
+                                           "dane-fails-open",
+                                           "forget-require-tls",
+                                           "forget-waiver",
                                            "forget-signing",
                                            "drop-report",
                                            "double-report"};

@@ -37,6 +37,9 @@ struct Mutant {
     kPolicyOfNeighbour,  // A worker gives each domain the TLS policy of another one.
     kHastyClearText,     // A worker gives up TLS at its first failure.
     kIgnoreSts,          // A worker does not do as the MTA-STS policy says that it fetched.
+    kDaneFailsOpen,      // A worker takes TLSA records that cannot be looked up for none.
+    kForgetRequireTls,   // A worker does not hear that the sender requires TLS.
+    kForgetWaiver,       // A worker does not hear that the sender waives TLS.
     kForgetSigning,      // A worker does not sign.
     kDropReport,         // Now and then a report to a sender is not written.
     kDoubleReport,       // Now and then it is written twice, under two ids.

@@ -135,6 +135,9 @@ void Wire::OnLease(queue::Lease lease) {
       if (self->stream_ != nullptr && self->life_->alive) self->stream_->Report(verdict);
     });
   }
+  storage::v1::Envelope& envelope = *lease.delivery.mutable_envelope();
+  if (link_.mutant == Mutant::kForgetRequireTls) envelope.set_require_tls(false);
+  if (link_.mutant == Mutant::kForgetWaiver) envelope.set_tls_optional(false);
   const auto shared = std::make_shared<queue::Lease>(std::move(lease));
   Tell([shared](queue::LeaseListener& listener) { listener.OnLease(*shared); });
 }
