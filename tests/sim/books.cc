@@ -48,7 +48,8 @@ std::uint64_t HashOf(absl::string_view bytes) {
 Books::Books(World& world)
     : world_(world),
       promises_(world, [this](std::string what) { Problem(std::move(what)); }),
-      reports_([this](std::string what) { Problem(std::move(what)); }) {}
+      reports_([this](std::string what) { Problem(std::move(what)); }),
+      tls_reports_(world, [this](std::string what) { Problem(std::move(what)); }) {}
 
 void Books::Problem(std::string what) {
   world_.Trace("PROBLEM ", what);
@@ -101,6 +102,12 @@ void Books::NoteLease(int worker, int shard, const storage::v1::Envelope& envelo
     promises_.NoteLease(worker, shard, id, domain);
     return reports_.NoteLease(worker, shard, id, envelope);
   }
+  if (tls_reports_.Knows(id)) {
+    if (!envelope.tls_optional()) Problem(absl::StrCat("a report on TLS that broken TLS can hold up: ", id));
+    promises_.NoteAsked(id, SenderTls::kWaived);
+    promises_.NoteLease(worker, shard, id, domain);
+    return tls_reports_.NoteLease(worker, shard, id, domain);
+  }
   const auto token = tokens_.find(id);
   if (token == tokens_.end()) return Problem(absl::StrCat("a lease of an unknown mail: ", id));
   const SenderTls asked = mails_[token->second].tls;
@@ -117,7 +124,12 @@ void Books::NoteTaken(const Channel& channel, const std::string& data, const std
   const absl::string_view message = WithoutSignatures(data);
   const std::string report = ReportIdOf(message);
   const std::string token = TokenOf(message);
-  promises_.JudgeTaken(channel, report.empty() ? token : report, data, recipients);
+  const std::string tls_report = TlsReportIdOf(message);
+  promises_.JudgeTaken(channel, !report.empty() ? report : !tls_report.empty() ? tls_report : token, data, recipients);
+  if (!tls_report.empty()) {
+    return tls_reports_.NoteTaken(tls_report, message, recipients,
+                                  {world_.now(), channel.worker, -1, reply_lost});
+  }
   if (!report.empty()) {
     return reports_.NoteTaken(report, message, recipients, {world_.now(), channel.worker, -1, reply_lost});
   }
@@ -157,6 +169,7 @@ void Books::Check(const std::vector<SimDisk*>& disks, const Terms& terms) {
   for (const auto& [token, mail] : mails_) CheckMail(token, mail);
   promises_.Check(terms.wrong_clocks);
   CheckReports();
+  CheckTlsReports(disks, terms);
 }
 
 void Books::CheckDisk(int shard, const SimDisk& disk) {
@@ -164,6 +177,7 @@ void Books::CheckDisk(int shard, const SimDisk& disk) {
   SimDisk copy = disk;
   copy.mutant = Mutant::kNone;
   copy.undo = nullptr;
+  copy.witness = nullptr;
   const auto store = OpenSimStore(world_, copy, name, [] {});
   const std::atomic<bool> cancel = false;
   const auto checked = queue::CheckView(*store->Snapshot(), name, cancel);
@@ -200,8 +214,23 @@ void Books::CheckReports() {
   }
 }
 
+void Books::CheckTlsReports(const std::vector<SimDisk*>& disks, const Terms& terms) {
+  tls_reports_.Check(disks, terms.wrong_clocks);
+  counts_.tls_reports = tls_reports_.all().size();
+  counts_.tls_sessions = tls_reports_.sessions();
+  for (const auto& [id, report] : tls_reports_.all()) {
+    for (const auto& [domain, way] : report.ways) {
+      const std::string what = absl::StrCat("the report on TLS ", id);
+      CheckFate(what, absl::StrCat("tls@", domain), way.bounced, way.cancelled);
+      CheckCopies(what, domain, way.taken, way.delivered, way.cancelled, /*twin=*/false);
+    }
+  }
+}
+
 void Books::ReadEvent(int shard, const v1::Event& event, const Terms& terms) {
   const auto token = tokens_.find(event.message_id());
+  tls_reports_.ReadEvent(shard, event);
+  if (tls_reports_.Knows(event.message_id())) return promises_.JudgeEvent(event, event.message_id());
   reports_.ReadEvent(shard, event, token == tokens_.end() ? Wish() : mails_[token->second].wish, terms.delay_after);
   const std::string& mail = token == tokens_.end() ? event.message_id() : token->second;
   promises_.JudgeEvent(event, mail);

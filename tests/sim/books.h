@@ -23,6 +23,7 @@
 #include "tests/sim/promises.h"
 #include "tests/sim/report_books.h"
 #include "tests/sim/sim_store.h"
+#include "tests/sim/tls_report_books.h"
 #include "tests/sim/world.h"
 
 namespace hikyaku::sim {
@@ -76,6 +77,7 @@ class Books {
   // The DNS said of a domain what ends its mail.
   void NoteDead(const std::string& domain) { dead_domains_.insert(domain); }
   DnsBooks& dns() { return promises_.dns(); }
+  TlsReportBooks& tls_reports() { return tls_reports_; }
   // A purge begins; the answer is for NotePurgeEnd, when it was answered or its shard went down.
   std::size_t NotePurge(int shard, const std::string& domain);
   void NotePurgeEnd(std::size_t purge);
@@ -96,7 +98,7 @@ class Books {
   struct Counts {
     std::uint64_t mails = 0, accepted = 0, refused = 0, unknown = 0;
     std::uint64_t taken = 0, duplicates = 0, twins = 0, bounced = 0, expired = 0, faults = 0;
-    std::uint64_t reports = 0;
+    std::uint64_t reports = 0, tls_reports = 0, tls_sessions = 0;
     Promises::Counts promises;
   };
   Counts counts() const;
@@ -129,6 +131,7 @@ class Books {
   void ReadEvent(int shard, const v1::Event& event, const Terms& terms);
   void CheckDisk(int shard, const SimDisk& disk);
   void CheckReports();
+  void CheckTlsReports(const std::vector<SimDisk*>& disks, const Terms& terms);
   void CheckEnds(const std::string& token, const std::string& id, const std::string& recipient, Ends& sum);
   void CheckMail(const std::string& token, const Mail& mail);
   void CheckTaken(const std::string& token, const Mail& mail, const std::string& recipient, const Ends& ends);
@@ -144,6 +147,7 @@ class Books {
   World& world_;
   Promises promises_;
   ReportBooks reports_;
+  TlsReportBooks tls_reports_;
   int shards_ = 0;
   std::map<std::string, Mail> mails_;          // By token.
   std::map<std::string, std::string> tokens_;  // By message id.

@@ -77,7 +77,7 @@ Clients::~Clients() {
 }
 
 void Clients::Start(int mails, absl::Duration time) {
-  open_ = mails;
+  open_ += mails;
   for (int i = 0; i < mails; ++i) {
     world_.After(world_.random.Between(absl::ZeroDuration(), time), [this] { Send(Write()); });
   }

@@ -68,4 +68,12 @@ bool HasTlsa(int host) { return host >= 2 && host <= 5; }
 // Neither host of d14.test does, so that there is nothing to wait for.
 bool AnnouncesRequireTls(int host) { return host == 1 || host == 2 || host == 4 || host == 5; }
 
+bool WantsTlsReports(int domain) { return domain != 1 && domain != 6; }
+
+std::vector<std::string> TlsReportReceivers(int domain) {
+  if (!WantsTlsReports(domain)) return {};
+  if (domain == 3) return {DomainName(3), DomainName(6)};
+  return {DomainName(domain)};
+}
+
 }  // namespace hikyaku::sim

@@ -50,6 +50,10 @@ bool HasTlsa(int host);
 // What a session over TLS promises (RFC 8689).
 bool AnnouncesRequireTls(int host);
 
+// Asks for reports on TLS (RFC 8460), to "tls@" each of these domains.
+bool WantsTlsReports(int domain);
+std::vector<std::string> TlsReportReceivers(int domain);
+
 }  // namespace hikyaku::sim
 
 #endif  // HIKYAKU_TESTS_SIM_DOMAINS_H_

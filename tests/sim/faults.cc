@@ -6,14 +6,9 @@
 #include "tests/sim/secrets.h"
 
 namespace hikyaku::sim {
-namespace {
 
-// A shard counts a jump of its clock as half a lease at most, so that one never ends a lease. Two in a row could.
-constexpr absl::Duration kBetweenJumps = absl::Seconds(30);
-
-}  // namespace
-
-Faults::Faults(Cluster cluster) : cluster_(cluster), clock_set_(cluster.shards.size(), -absl::Hours(1)) {
+Faults::Faults(Cluster cluster, absl::Duration since)
+    : cluster_(cluster), clock_set_(cluster.shards.size(), since) {
   AddProcessFaults();
   AddNetworkFaults();
   AddDiskFaults();

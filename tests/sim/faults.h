@@ -27,10 +27,14 @@ struct Cluster {
 
 class Faults {
  public:
-  explicit Faults(Cluster cluster);
+  // No clock of a shard is set before `since` plus a while: it has been set not long ago.
+  Faults(Cluster cluster, absl::Duration since);
 
   // Breaks things now and then until `end`.
   void Start(absl::Duration end);
+
+  // A shard counts a jump of its clock as half a lease at most, so that one never ends a lease. Two in a row could.
+  static constexpr absl::Duration kBetweenJumps = absl::Seconds(30);
 
   // Everything works again, and what is down comes up.
   void Heal();

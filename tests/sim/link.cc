@@ -24,7 +24,9 @@ class WorkerEnd : public queue::LeaseStream {
     wire_->Say([leases](queue::LeaseStream& stream) { stream.Grant(leases); });
   }
   void Report(internal::v1::Verdict verdict) override {
+    wire_->NoteVerdict(verdict);
     if (wire_->LosesVerdict()) return;
+    if (wire_->CountsTwice()) verdict.mutable_tls_sessions()->MergeFrom(internal::v1::Verdict(verdict).tls_sessions());
     wire_->Say([verdict](queue::LeaseStream& stream) { stream.Report(verdict); });
   }
   void GiveBack(std::uint64_t lease) override {

@@ -265,6 +265,7 @@ void MailHosts::HealAll() {
 }
 
 void MailHosts::Serve(int host, int worker, std::unique_ptr<net::Stream> stream) {
+  books_.tls_reports().NoteConnection(worker, host);
   group_.Spawn(world_.executor(), RunSession(std::make_unique<Session>(world_, books_, hosts_[host].faults, host,
                                                                        worker, std::move(stream))));
 }

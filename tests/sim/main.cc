@@ -57,6 +57,8 @@ void Add(Books::Counts& sum, const Books::Counts& counts) {
   sum.expired += counts.expired;
   sum.faults += counts.faults;
   sum.reports += counts.reports;
+  sum.tls_reports += counts.tls_reports;
+  sum.tls_sessions += counts.tls_sessions;
   sum.promises.clear += counts.promises.clear;
   sum.promises.dane += counts.promises.dane;
   sum.promises.required += counts.promises.required;
@@ -100,11 +102,12 @@ int Main(int argc, char** argv) {
       "senders; %d copies by TLS (%d to hosts that had to prove themselves, %d of them by TLSA records, %d by a policy "
       "of MTA-STS), %d in clear text (%d where TLS was broken), %d that required TLS all the way, %d that a policy "
       "would "
-      "have kept if their sender had not waived it, %d signed\n",
+      "have kept if their sender had not waived it, %d signed; %d sessions counted for %d reports on TLS\n",
       flags.seeds, failed, absl::FormatDuration(time), events, sum.faults, sum.mails, sum.accepted, sum.refused,
       sum.unknown, sum.taken, sum.duplicates, sum.twins, sum.bounced, sum.expired, sum.reports, sum.promises.encrypted,
       sum.promises.proved, sum.promises.dane, sum.promises.sts, sum.promises.clear, sum.promises.fell_back,
-      sum.promises.required, sum.promises.waived, sum.promises.is_signed);
+      sum.promises.required, sum.promises.waived, sum.promises.is_signed,
+      sum.tls_sessions, sum.tls_reports);
   return failed == 0 ? 0 : 1;
 }
 

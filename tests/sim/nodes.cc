@@ -109,6 +109,7 @@ void WorkerNode::Start() {
   if (mutant_ != Mutant::kForgetSigning) options.attempt.keyring = process_->keyring.get();
   delivery::Network network{Routes(mutant_), net::EgressGuard(), std::make_shared<SimDialer>(world_, hosts_, index_)};
   network.tls = TlsSettings(clock, mutant_);
+  network.tls_reports = true;
   process_->worker = std::make_unique<delivery::Worker>(std::move(options), Pointers(process_->links),
                                                         std::move(network), pool_, resolver_, clock);
 }

@@ -27,6 +27,9 @@ ShardNode::ShardNode(World& world, Books& books, int index, queue::Options optio
   options_.measure_disk = [this]() -> absl::StatusOr<queue::DiskSpace> {
     return queue::DiskSpace{disk.full ? 0 : std::uint64_t{1} << 40, 1'000'000};
   };
+  disk.witness = [this](const SimDisk::Changes& changes, const SimDisk::Map& meta) {
+    books_.tls_reports().NoteCommit(index_, changes, meta);
+  };
   world_.OnEachStep([this] { Look(); });
 }
 
@@ -78,6 +81,7 @@ void ShardNode::End(bool crash, absl::Duration down) {
     life->alive = false;
     disk.Crash(world_);
     SimDisk kept = disk;
+    disk.witness = nullptr;
     life->shard = nullptr;
     disk = std::move(kept);
   } else {

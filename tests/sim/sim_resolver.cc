@@ -1,5 +1,8 @@
 #include "tests/sim/sim_resolver.h"
 
+#include <utility>
+
+#include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "lib/base/status_macros.h"
 #include "lib/net/sleep.h"
@@ -16,6 +19,15 @@ dns::Answer<Record> AnswerOf(std::vector<Record> records, bool authenticated = f
   answer.expires = absl::InfiniteFuture();
   answer.authenticated = authenticated;
   return answer;
+}
+
+// Empty: none.
+std::string TlsReportRecord(int domain) {
+  std::string record;
+  for (const std::string& to : TlsReportReceivers(domain)) {
+    absl::StrAppend(&record, record.empty() ? "v=TLSRPTv1; rua=" : ",", "mailto:tls@", to);
+  }
+  return record;
 }
 
 }  // namespace
@@ -60,14 +72,15 @@ awaitable<absl::StatusOr<dns::AddressAnswers>> SimResolver::ResolveAddresses(std
   co_return AnswerOf<address::IpAddress>({HostAddress(host)}, proved);
 }
 
-// The MTA-STS record of a domain, whose DNS fails as a whole.
+// The records of a domain for MTA-STS and for reports on TLS: its DNS fails as a whole.
 awaitable<absl::StatusOr<dns::TextAnswers>> SimResolver::ResolveTxt(std::string name, absl::Duration limit) {
   absl::string_view domain = name;
-  if (!absl::ConsumePrefix(&domain, "_mta-sts.")) co_return absl::NotFoundError("NXDOMAIN");
+  const bool of_reports = absl::ConsumePrefix(&domain, "_smtp._tls.");
+  if (!of_reports && !absl::ConsumePrefix(&domain, "_mta-sts.")) co_return absl::NotFoundError("NXDOMAIN");
   const int number = DomainNumber(domain);
   const absl::Status way = co_await Way(number, limit);
   if (!way.ok()) co_return way;
-  const std::string record = PolicyHosts::Record(number);
+  const std::string record = of_reports ? TlsReportRecord(number) : PolicyHosts::Record(number);
   if (record.empty()) co_return absl::NotFoundError("NXDOMAIN");
   co_return AnswerOf<std::string>({record});
 }

@@ -7,6 +7,8 @@
 #include "absl/strings/match.h"
 #include "hikyaku/storage/v1/records.pb.h"
 #include "lib/base/check.h"
+#include "lib/queue/keys.h"
+#include "tests/sim/tls_report_reader.h"
 
 namespace hikyaku::sim {
 namespace {
@@ -188,7 +190,25 @@ class SimStore : public queue::Store {
     if (disk_.mutant == Mutant::kForgetDue) forget(Family::kDue);
     if (disk_.mutant == Mutant::kForgetDelivery) forget(Family::kDelivery);
     if (disk_.mutant == Mutant::kKeepDelivery) forget(Family::kDelivery, /*put=*/false);
+    if (disk_.mutant == Mutant::kLoseTlsRow && world_.random.Chance(0.2)) ForgetTlsRows(changes, /*put=*/true);
+    if (disk_.mutant == Mutant::kKeepTlsRow) ForgetTlsRows(changes, /*put=*/false);
+    if (disk_.mutant == Mutant::kTlsReportApart) DropTlsReport(changes);
     if (disk_.mutant == Mutant::kDropReport || disk_.mutant == Mutant::kDoubleReport) MutateReport(changes);
+  }
+
+  static void ForgetTlsRows(SimDisk::Changes& changes, bool put) {
+    const auto is_row = [put](const SimDisk::Change& change) {
+      return change.family == Family::kMeta && change.value.has_value() == put &&
+             absl::StartsWith(change.key, queue::keys::kTlsReports);
+    };
+    changes.erase(std::remove_if(changes.begin(), changes.end(), is_row), changes.end());
+  }
+
+  static void DropTlsReport(SimDisk::Changes& changes) {
+    const auto body = std::find_if(changes.begin(), changes.end(), [](const SimDisk::Change& change) {
+      return change.family == Family::kBody && change.value.has_value() && !TlsReportIdOf(*change.value).empty();
+    });
+    if (body != changes.end()) changes.erase(body);
   }
 
   // The first report of the batch, if there is one.
@@ -264,7 +284,11 @@ const char* MutantName(Mutant::Kind kind) {
                                            "forget-waiver",
                                            "forget-signing",
                                            "drop-report",
-                                           "double-report"};
+                                           "double-report",
+                                           "lose-tls-row",
+                                           "count-twice",
+                                           "keep-tls-row",
+                                           "tls-report-apart"};
   return kNames[kind];
 }
 
@@ -273,6 +297,7 @@ SimDisk::SimDisk() {
 }
 
 void SimDisk::Apply(const Changes& changes) {
+  if (witness) witness(changes, *families[static_cast<int>(Family::kMeta)]);
   for (const Change& change : changes) {
     std::shared_ptr<Map>& map = families[static_cast<int>(change.family)];
     if (map.use_count() > 1) map = std::make_shared<Map>(*map);

@@ -43,6 +43,10 @@ struct Mutant {
     kForgetSigning,      // A worker does not sign.
     kDropReport,         // Now and then a report to a sender is not written.
     kDoubleReport,       // Now and then it is written twice, under two ids.
+    kLoseTlsRow,         // Now and then a session is not counted in the commit of its verdict.
+    kCountTwice,         // Now and then the sessions of a verdict are counted twice.
+    kKeepTlsRow,         // The rows of a report on TLS do not end with it.
+    kTlsReportApart,     // The rows end, and the report is not in that commit.
     kCount,
   };
 };
@@ -76,6 +80,9 @@ struct SimDisk {
   double crashing_writes = 0;
   double sick = 0;    // At each look at its health.
   bool full = false;  // For measure_disk.
+
+  // Sees what comes to disk; `meta` is as it was before.
+  std::function<void(const Changes&, const Map& meta)> witness;
 
   Mutant::Kind mutant = Mutant::kNone;
   std::function<void()> undo;  // kForgetSync: what a crash does to the last commit.

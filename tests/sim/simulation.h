@@ -1,5 +1,6 @@
-// One run: a cluster of two front-ends, three shards and two workers, mail to ten domains, and the faults that the seed
-// chooses; then everything is healed, the queue runs empty, and the books are checked.
+// One run: a cluster of two front-ends, three shards and two workers, mail to fifteen domains, and the faults that the
+// seed chooses; then everything is healed, and the queue runs empty. It goes on with less mail in the night, when the
+// reports on TLS of the day before are sent. At the end the books are checked.
 #ifndef HIKYAKU_TESTS_SIM_SIMULATION_H_
 #define HIKYAKU_TESTS_SIM_SIMULATION_H_
 

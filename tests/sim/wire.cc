@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "lib/queue/keys.h"
+#include "lib/base/message_id.h"
 
 namespace hikyaku::sim {
 namespace {
@@ -67,6 +67,14 @@ void Wire::Move(Way& way) {
   });
 }
 
+void Wire::NoteVerdict(const internal::v1::Verdict& verdict) {
+  const auto leased = leased_.find(verdict.lease());
+  if (leased == leased_.end()) return link_.books_.Problem("a verdict on a lease that nobody has");
+  link_.books_.tls_reports().NoteVerdict(link_.worker_, link_.shard_.index(), leased->second, verdict);
+}
+
+bool Wire::CountsTwice() { return link_.mutant == Mutant::kCountTwice && link_.world_.random.Chance(0.1); }
+
 bool Wire::LosesVerdict() { return link_.mutant == Mutant::kLoseVerdict && link_.world_.random.Chance(0.1); }
 
 void Wire::DropWorker() { EndWorker(absl::UnavailableError("the process ends")); }
@@ -127,6 +135,9 @@ void Wire::EndShard() {
 void Wire::OnLease(queue::Lease lease) {
   if (!life_->alive || shard_ended_) return;
   link_.books_.NoteLease(link_.worker_, link_.shard_.index(), lease.delivery.envelope(), lease.delivery.domain());
+  const storage::v1::Envelope& said = lease.delivery.envelope();
+  leased_[lease.id] = {MessageId::FromBytes(said.message_id())->text(), lease.delivery.domain(), said.tls_optional(),
+                       link_.world_.now()};
   if (link_.mutant == Mutant::kDeleteBefore250) {
     internal::v1::Verdict verdict;
     verdict.set_lease(lease.id);

@@ -7,6 +7,7 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -25,7 +26,10 @@ class Wire : public queue::LeaseListener, public std::enable_shared_from_this<Wi
   using Word = std::function<void(queue::LeaseStream&)>;
   void Say(Word word);
   absl::Duration lease_time() const { return lease_time_; }
+  // The worker says this.
+  void NoteVerdict(const internal::v1::Verdict& verdict);
   bool LosesVerdict();  // Mutant::kLoseVerdict.
+  bool CountsTwice();   // Mutant::kCountTwice.
 
   // The worker's end is closed by the worker: it hears nothing any more.
   void CloseByWorker();
@@ -61,8 +65,9 @@ class Wire : public queue::LeaseListener, public std::enable_shared_from_this<Wi
   std::unique_ptr<queue::LeaseStream> stream_;  // The shard's end.
   bool shard_ended_ = false;
   absl::Duration lease_time_;
-  Way up_;    // To the shard.
-  Way down_;  // To the worker.
+  std::map<std::uint64_t, Leased> leased_;  // By lease.
+  Way up_;                                  // To the shard.
+  Way down_;                                // To the worker.
 };
 
 }  // namespace hikyaku::sim

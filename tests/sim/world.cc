@@ -39,6 +39,11 @@ void World::After(absl::Duration delay, absl::AnyInvocable<void()> event) {
   queue_.emplace(std::make_pair(now() + std::max(delay, absl::ZeroDuration()), ++count_), std::move(event));
 }
 
+void World::Leap(absl::Duration time) {
+  leapt_ += time;
+  Trace("it is ", absl::FormatTime(absl::RFC3339_sec, wall(), absl::UTCTimeZone()));
+}
+
 bool World::RunUntil(absl::Duration end, const std::function<bool()>& done) {
   Settle();
   Look();

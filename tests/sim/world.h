@@ -47,7 +47,8 @@ class Random {
 
 class World {
  public:
-  static constexpr absl::Time kStart = absl::FromUnixSeconds(1'800'000'000);
+  // 40 seconds before midnight, UTC: most runs go on into the next day.
+  static constexpr absl::Time kStart = absl::FromUnixSeconds(1'800'057'560);
 
   // `print`: the trace also goes to standard output.
   World(std::uint64_t seed, bool print);
@@ -59,7 +60,10 @@ class World {
   Executor executor() { return loop_.executor(); }
   absl::Duration now() const { return loop_.now(); }
   // The right time, which the clocks of nodes may miss.
-  absl::Time wall() const { return kStart + loop_.now(); }
+  absl::Time wall() const { return kStart + leapt_ + loop_.now(); }
+
+  // From now on it is so much later, by every clock, and nothing has happened meanwhile.
+  void Leap(absl::Duration time);
 
   // `event` happens after `delay`; of two at one time, the one that was asked for first.
   void After(absl::Duration delay, absl::AnyInvocable<void()> event);
@@ -87,6 +91,7 @@ class World {
   void Look();
 
   net::VirtualLoop loop_;
+  absl::Duration leapt_;
   const bool print_;
   std::map<std::pair<absl::Duration, std::uint64_t>, absl::AnyInvocable<void()>> queue_;
   std::vector<std::function<void()>> looks_;
