@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "lib/base/random.h"
 #include "lib/crypto/digest.h"
 #include "lib/queue/keys.h"
 
@@ -31,13 +32,21 @@ TlsSession Coarse(const TlsSession& session, const std::string& domain) {
   return coarse;
 }
 
-// As it stands before this operation; nothing: there is none that can be read.
-std::optional<TlsReportRow> Find(const Group& group, const std::string& key) {
+// As it stands before this operation; nothing: there is none. An error: nobody knows now.
+absl::StatusOr<std::optional<TlsReportRow>> Find(const Group& group, const std::string& key) {
   if (const auto it = group.tls_rows.find(key); it != group.tls_rows.end()) return it->second;
   const auto stored = group.store.Get(Family::kMeta, key);
+  if (!stored.ok()) return stored.status();
   TlsReportRow row;
-  if (!stored.ok() || !stored->has_value() || !row.ParseFromString(**stored)) return std::nullopt;
+  if (!stored->has_value() || !row.ParseFromString(**stored)) return std::nullopt;
   return row;
+}
+
+// The row that `key` may have keeps its count: this one stands beside it, and the report adds up what was alike.
+std::string KeyApart(std::uint32_t day, const std::string& domain) {
+  std::string random(kHashBytes, '\0');
+  RandomBytes(random.data(), random.size());
+  return keys::TlsReportRow(day, domain, random);
 }
 
 bool Full(const Group& group, const std::string& prefix) {
@@ -51,22 +60,26 @@ bool Full(const Group& group, const std::string& prefix) {
 void Add(Group& group, std::int64_t now, const std::string& domain, const TlsSession& session) {
   const std::uint32_t day = keys::Day(now);
   std::string key = keys::TlsReportRow(day, domain, Hash(session.SerializeAsString()));
-  std::optional<TlsReportRow> row = Find(group, key);
-  if (!row) {
+  auto known = Find(group, key);
+  TlsReportRow row;
+  if (known.ok() && known->has_value()) {
+    row = **std::move(known);
+  } else {
     const std::string prefix = keys::TlsReportPrefix(day, domain);
-    TlsReportRow fresh;
-    *fresh.mutable_session() = session;
+    *row.mutable_session() = session;
     if (Full(group, prefix)) {
-      *fresh.mutable_session() = Coarse(session, domain);
-      key = keys::TlsReportRow(day, domain, Hash(fresh.session().SerializeAsString()));
+      *row.mutable_session() = Coarse(session, domain);
+      key = keys::TlsReportRow(day, domain, Hash(row.session().SerializeAsString()));
+      known = Find(group, key);
     }
-    row = Find(group, key);
-    if (!row) ++group.new_tls_rows[prefix];
-    if (!row) row = std::move(fresh);
+    if (!known.ok()) key = KeyApart(day, domain);
+    const bool fresh = !known.ok() || !known->has_value();
+    if (fresh) ++group.new_tls_rows[prefix];
+    if (!fresh) row = **std::move(known);
   }
-  row->set_count(row->count() + 1);
-  group.batch.Put(Family::kMeta, key, row->SerializeAsString());
-  group.tls_rows[key] = *std::move(row);
+  row.set_count(row.count() + 1);
+  group.batch.Put(Family::kMeta, key, row.SerializeAsString());
+  group.tls_rows[key] = std::move(row);
 }
 
 }  // namespace

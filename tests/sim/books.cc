@@ -127,8 +127,7 @@ void Books::NoteTaken(const Channel& channel, const std::string& data, const std
   const std::string tls_report = TlsReportIdOf(message);
   promises_.JudgeTaken(channel, !report.empty() ? report : !tls_report.empty() ? tls_report : token, data, recipients);
   if (!tls_report.empty()) {
-    return tls_reports_.NoteTaken(tls_report, message, recipients,
-                                  {world_.now(), channel.worker, -1, reply_lost});
+    return tls_reports_.NoteTaken(tls_report, message, recipients, {world_.now(), channel.worker, -1, reply_lost});
   }
   if (!report.empty()) {
     return reports_.NoteTaken(report, message, recipients, {world_.now(), channel.worker, -1, reply_lost});

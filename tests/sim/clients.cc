@@ -118,7 +118,8 @@ std::shared_ptr<Clients::Letter> Clients::Write() {
   request.set_require_tls(requires_tls);
   // Where no host can be sure, mail that requires TLS waits until its time is up.
   if (requires_tls || (!letter->smtp && random.Chance(0.05))) {
-    request.mutable_deliver_by()->set_seconds(absl::ToUnixSeconds(world_.wall()) + 60 + random.Below(60));
+    request.mutable_deliver_by()->set_seconds(absl::ToUnixSeconds(world_.wall()) + (requires_tls ? 20 : 60) +
+                                              static_cast<std::int64_t>(random.Below(requires_tls ? 40 : 60)));
     hurried = true;
   }
   if (!letter->smtp && random.Chance(0.5)) request.set_idempotency_key(letter->token);

@@ -37,10 +37,9 @@ std::vector<int> HostsOf(absl::string_view domain) {
 
 TlsLevel PolicyOf(absl::string_view domain) {
   static constexpr std::array<TlsLevel, kDomains> kPolicies = {
-      TlsLevel::kNone,     TlsLevel::kVerify,        TlsLevel::kRequire, TlsLevel::kOpportunistic, TlsLevel::kVerify,
-      TlsLevel::kNone,     TlsLevel::kRequire,       TlsLevel::kOpportunistic, TlsLevel::kRequire,
-      TlsLevel::kOpportunistic, TlsLevel::kDane,     TlsLevel::kDane,    TlsLevel::kDaneOnly,      TlsLevel::kDane,
-      TlsLevel::kDane,
+      TlsLevel::kNone, TlsLevel::kVerify,  TlsLevel::kRequire,       TlsLevel::kOpportunistic, TlsLevel::kVerify,
+      TlsLevel::kNone, TlsLevel::kRequire, TlsLevel::kOpportunistic, TlsLevel::kRequire,       TlsLevel::kOpportunistic,
+      TlsLevel::kDane, TlsLevel::kDane,    TlsLevel::kDaneOnly,      TlsLevel::kDane,          TlsLevel::kDane,
   };
   return kPolicies[static_cast<std::size_t>(DomainNumber(domain))];
 }

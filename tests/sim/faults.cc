@@ -7,8 +7,7 @@
 
 namespace hikyaku::sim {
 
-Faults::Faults(Cluster cluster, absl::Duration since)
-    : cluster_(cluster), clock_set_(cluster.shards.size(), since) {
+Faults::Faults(Cluster cluster, absl::Duration since) : cluster_(cluster), clock_set_(cluster.shards.size(), since) {
   AddProcessFaults();
   AddNetworkFaults();
   AddDiskFaults();

@@ -106,8 +106,7 @@ int Main(int argc, char** argv) {
       flags.seeds, failed, absl::FormatDuration(time), events, sum.faults, sum.mails, sum.accepted, sum.refused,
       sum.unknown, sum.taken, sum.duplicates, sum.twins, sum.bounced, sum.expired, sum.reports, sum.promises.encrypted,
       sum.promises.proved, sum.promises.dane, sum.promises.sts, sum.promises.clear, sum.promises.fell_back,
-      sum.promises.required, sum.promises.waived, sum.promises.is_signed,
-      sum.tls_sessions, sum.tls_reports);
+      sum.promises.required, sum.promises.waived, sum.promises.is_signed, sum.tls_sessions, sum.tls_reports);
   return failed == 0 ? 0 : 1;
 }
 

@@ -52,6 +52,7 @@ delivery::RouteTable Routes(Mutant::Kind mutant) {
   for (int i = 0; i < kDomains; ++i) {
     const int like = mutant == Mutant::kPolicyOfNeighbour ? (i + 1) % kDomains : i;
     delivery::TlsLevel level = PolicyOf(DomainName(like));
+    if (level >= delivery::TlsLevel::kDane && mutant == Mutant::kForgetDane) level = delivery::TlsLevel::kOpportunistic;
     if (level == delivery::TlsLevel::kOpportunistic) continue;
     if (level == delivery::TlsLevel::kVerify && mutant == Mutant::kForgetVerify) level = delivery::TlsLevel::kRequire;
     delivery::RouteRow row;

@@ -279,6 +279,7 @@ const char* MutantName(Mutant::Kind kind) {
                                            "policy-of-neighbour",
                                            "hasty-clear-text",
                                            "ignore-sts",
+                                           "forget-dane",
                                            "dane-fails-open",
                                            "forget-require-tls",
                                            "forget-waiver",

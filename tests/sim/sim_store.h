@@ -37,6 +37,7 @@ struct Mutant {
     kPolicyOfNeighbour,  // A worker gives each domain the TLS policy of another one.
     kHastyClearText,     // A worker gives up TLS at its first failure.
     kIgnoreSts,          // A worker does not do as the MTA-STS policy says that it fetched.
+    kForgetDane,         // A worker asks for no TLSA records.
     kDaneFailsOpen,      // A worker takes TLSA records that cannot be looked up for none.
     kForgetRequireTls,   // A worker does not hear that the sender requires TLS.
     kForgetWaiver,       // A worker does not hear that the sender waives TLS.

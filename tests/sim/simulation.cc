@@ -152,7 +152,7 @@ void Run::Night() {
     // Clocks that were wrong have been set back.
     world_.RunUntil(world_.now() + Faults::kBetweenJumps, [] { return false; });
     world_.Leap(end - world_.wall());
-    Break(static_cast<int>(world_.random.Below(10)), world_.random.Between(absl::Seconds(5), absl::Seconds(40)));
+    Break(static_cast<int>(world_.random.Below(8)), world_.random.Between(absl::Seconds(5), absl::Seconds(30)));
     Settle();
   }
 }

@@ -16,9 +16,7 @@ using queue::Family;
 using storage::v1::TlsSession;
 
 // A connection stands behind it.
-bool WasOpened(const TlsSession& session) {
-  return session.result_type().empty() || !session.receiving_ip().empty();
-}
+bool WasOpened(const TlsSession& session) { return session.result_type().empty() || !session.receiving_ip().empty(); }
 
 // What is wrong with the policy that a session is told of for mail to `domain`; empty: nothing.
 std::string WrongPolicy(const TlsSession& session, const std::string& domain) {
@@ -26,8 +24,8 @@ std::string WrongPolicy(const TlsSession& session, const std::string& domain) {
   if (session.policy_type() == "tlsa") {
     const std::vector<int> hosts = HostsOf(domain);
     const int host = HostNumber(of);
-    const bool own = PolicyOf(domain) >= delivery::TlsLevel::kDane &&
-                     std::find(hosts.begin(), hosts.end(), host) != hosts.end();
+    const bool own =
+        PolicyOf(domain) >= delivery::TlsLevel::kDane && std::find(hosts.begin(), hosts.end(), host) != hosts.end();
     return own ? "" : absl::StrCat("TLSA of ", of);
   }
   if (of != domain) return absl::StrCat("a policy of ", of);
@@ -68,8 +66,7 @@ void TlsReportBooks::JudgeSessions(int worker, const Leased& leased, const inter
   const std::vector<int> hosts = HostsOf(leased.domain);
   const auto& opened = connections_[worker];
   const auto seen = std::count_if(opened.begin(), opened.end(), [&](const auto& connection) {
-    return connection.first >= leased.time &&
-           std::find(hosts.begin(), hosts.end(), connection.second) != hosts.end();
+    return connection.first >= leased.time && std::find(hosts.begin(), hosts.end(), connection.second) != hosts.end();
   });
   const auto told = std::count_if(verdict.tls_sessions().begin(), verdict.tls_sessions().end(), WasOpened);
   if (told > seen) problem_(absl::StrCat("told of ", told, " sessions, of which hosts saw ", seen, ": ", what));

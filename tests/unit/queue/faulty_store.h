@@ -19,6 +19,7 @@ struct Faults {
   std::atomic<Kind> next_write{kNone};
   std::atomic<bool> broken{false};                           // The store cannot be reopened.
   std::atomic<bool> unreadable{false};                       // Deliveries and bodies cannot be read.
+  std::atomic<bool> unreadable_tls_rows{false};              // What reports on TLS count cannot be read.
   std::atomic<bool> no_walks{false};                         // Deliveries cannot be walked over.
   std::atomic<int> lost_counters{0};                         // So many reads of the counters fail.
   std::atomic<bool> hold_bodies{false}, hold_writes{false};  // Reads of bodies, or writes, wait.
@@ -47,6 +48,9 @@ class FaultyStore : public Store {
     if (family == Family::kBody) Wait(faults_->hold_bodies, faults_->held_bodies);
     const bool mail = family == Family::kDelivery || family == Family::kBody;
     if (mail && faults_->unreadable) return absl::UnavailableError("read: IO error: injected");
+    if (faults_->unreadable_tls_rows && key.substr(0, 7) == "tlsrpt/") {
+      return absl::UnavailableError("read: IO error: injected");
+    }
     if (key == "counters" && faults_->lost_counters > 0) {
       --faults_->lost_counters;
       return absl::UnavailableError("read: IO error: injected");

@@ -84,6 +84,16 @@ class TlsReports : public ShardTest {
     return answer.value_or(v1::SendTlsReportsResponse());
   }
 
+  std::shared_ptr<Faults> UseFaultyStore() {
+    auto faults = std::make_shared<Faults>();
+    options_.open_store = [faults](const std::string& dir) -> absl::StatusOr<std::unique_ptr<Store>> {
+      auto store = OpenRocksStore({dir, 1 << 20, 1 << 20, false});
+      if (!store.ok()) return store.status();
+      return std::unique_ptr<Store>(std::make_unique<FaultyStore>(*std::move(store), faults));
+    };
+    return faults;
+  }
+
   void ToDueTime() { At(TlsReporter::DueTime(day_, "y.test", "q0") + absl::Minutes(2)); }
 
   const std::uint32_t day_ = 20'000;
@@ -182,13 +192,25 @@ TEST_F(TlsReports, SurviveARestartAndAreSentThen) {
   ExpectSound();
 }
 
+TEST_F(TlsReports, ARowThatCannotBeReadKeepsItsCount) {
+  const auto faults = UseFaultyStore();
+  Open();
+  {
+    Worker worker(*shard_, 1);
+    Count(worker, {Session(), Session()});
+    faults->unreadable_tls_rows = true;
+    Count(worker, {Session()});
+    Count(worker, {Session(), Session()});
+    faults->unreadable_tls_rows = false;
+    Count(worker, {Session()});
+  }
+  std::uint64_t sum = 0;
+  for (const TlsReportRow& row : Rows()) sum += row.count();
+  EXPECT_EQ(sum, 6);
+}
+
 TEST_F(TlsReports, ACommitThatFailsSendsItLater) {
-  auto faults = std::make_shared<Faults>();
-  options_.open_store = [&](const std::string& dir) -> absl::StatusOr<std::unique_ptr<Store>> {
-    auto store = OpenRocksStore({dir, 1 << 20, 1 << 20, false});
-    if (!store.ok()) return store.status();
-    return std::unique_ptr<Store>(std::make_unique<FaultyStore>(*std::move(store), faults));
-  };
+  const auto faults = UseFaultyStore();
   Open();
   Worker worker(*shard_, 1);
   Count(worker, {Session()});

@@ -197,5 +197,22 @@ TEST(DaneCacheKey, HoldsAllOfTheDemand) {
   EXPECT_NE(without.CacheKey(), key);
 }
 
+// A renewal that keeps the key keeps what TLSA records say of the key.
+TEST(MakeCertificateForAKey, KeepsTheKey) {
+  CertificateRequest request;
+  request.common_name = "mx";
+  request.dns_names = {"mx.test"};
+  request.not_before = kNow - absl::Hours(1);
+  request.not_after = kNow + absl::Hours(1);
+  request.key = GoodIdentity().key;
+  const auto renewed = MakeCertificate(request, &Authority());
+  ASSERT_TRUE(renewed.ok()) << renewed.status();
+  EXPECT_NE(renewed->certificate, GoodIdentity().certificate);
+  EXPECT_EQ(renewed->key, GoodIdentity().key);
+  EXPECT_TRUE(Judge({DerOf(*renewed)}, {TlsaOf(3, 1, 1, GoodIdentity())}).verified);
+  request.key = "no key";
+  EXPECT_FALSE(MakeCertificate(request, &Authority()).ok());
+}
+
 }  // namespace
 }  // namespace hikyaku::tls
