@@ -288,6 +288,15 @@ void Faults::AddOperatorFaults() {
                       ShardNode& shard = AnyShard();
                       if (shard.up()) shard.life()->shard->Flush({}, [](const auto&) {});
                     }});
+  kinds_.push_back({"reports on TLS now", [this, domain] {
+                      ShardNode& shard = AnyShard();
+                      if (!shard.up()) return;
+                      v1::SendTlsReportsRequest wish;
+                      if (random().Chance(0.5)) wish.set_domain(domain());
+                      wish.set_ended_days_only(random().Chance(0.3));
+                      cluster_.books.tls_reports().NoteWish();
+                      shard.life()->shard->SendTlsReports(wish, [](const auto&) {});
+                    }});
   kinds_.push_back({"purge", [this, domain] {
                       ShardNode& shard = AnyShard();
                       if (!shard.up()) return;

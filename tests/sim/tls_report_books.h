@@ -63,6 +63,9 @@ class TlsReportBooks {
   // A batch comes to the disk of a shard; `meta`: as it was before.
   void NoteCommit(int shard, const SimDisk::Changes& changes, const SimDisk::Map& meta);
 
+  // An operator wants the reports now.
+  void NoteWish() { wished_ = true; }
+
   // Whether `id` is of a report on TLS.
   bool Knows(const std::string& id) const { return reports_.count(id) > 0; }
   void NoteLease(int worker, int shard, const std::string& id, const std::string& domain);
@@ -100,6 +103,7 @@ class TlsReportBooks {
   Account recorded_;
   Account reported_;
   std::map<Day, int> reports_of_day_;
+  bool wished_ = false;
   std::map<std::string, Report> reports_;
 };
 
