@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from support import mail_corpus
+from support.courier import Courier
 from support.dkim import Keys, Verifiers, signature_tags, verify
 from support.post import token
 from support.receivers import Exim, Haraka, OpenSmtpd, Postfix, Sendmail
@@ -31,7 +32,8 @@ RFC8463 = (
     b"Subject: Is dinner ready?\r\nDate: Fri, 11 Jul 2003 21:00:37 -0700 (PDT)\r\n"
     b"Message-ID: <20030712040037.46341.5F8J@football.example.com>\r\n\r\n"
     b"Hi.\r\n\r\nWe lost the game. Are you hungry yet?\r\n\r\nJoe.\r\n")
-RECEIVERS = {"postfix": Postfix, "exim": Exim, "opensmtpd": OpenSmtpd, "haraka": Haraka, "sendmail": Sendmail}
+RECEIVERS = {"postfix": Postfix, "exim": Exim, "opensmtpd": OpenSmtpd, "haraka": Haraka, "sendmail": Sendmail,
+             "courier": Courier}
 
 
 @pytest.fixture(scope="module")
