@@ -2,7 +2,12 @@
 // only things that the next bytes decide about: line ends (do more lines follow?), blanks (does the line end?), a CR.
 #include "lib/dkim/canonical.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include <algorithm>
+#include <bit>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -20,10 +25,30 @@ bool IsBlank(char c) { return c == ' ' || c == '\t'; }
 // Above the space and the controls: changed by no form, wherever it stands. UTF-8 too.
 bool IsPlain(char c) { return static_cast<unsigned char>(c) > ' '; }
 
-// CRLFs vanish (a blank follows each), runs of blanks become one space, none at either end.
-void AppendRelaxedValue(absl::string_view value, std::string* out) {
+// Where in `text`, from `at` on, something stands that the relaxed form may change: a control, or a space before a
+// space or a control; or a place before that, from which the caller looks on byte by byte.
+std::size_t SkipSingleSpaces(absl::string_view text, std::size_t at) {
+#ifdef __SSE2__
+  constexpr std::size_t kBlock = sizeof(__m128i);
+  const __m128i space = _mm_set1_epi8(' ');
+  const auto at_most_space = [space](__m128i bytes) { return _mm_cmpeq_epi8(_mm_min_epu8(bytes, space), bytes); };
+  for (; at + kBlock < text.size(); at += kBlock) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + at));
+    const __m128i behind = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + at + 1));
+    const __m128i low = at_most_space(bytes);
+    const __m128i controls = _mm_andnot_si128(_mm_cmpeq_epi8(bytes, space), low);
+    const int stops = _mm_movemask_epi8(_mm_or_si128(controls, _mm_and_si128(low, at_most_space(behind))));
+    if (stops != 0) return at + static_cast<std::size_t>(std::countr_zero(static_cast<unsigned>(stops)));
+  }
+#endif
+  return at;
+}
+
+// CRLFs vanish (a blank follows each), runs of blanks become one space, none at either end. Gives the end of what it
+// wrote to `out`, which has room for all of `value`.
+char* WriteRelaxedValue(absl::string_view value, char* out) {
+  const char* const start = out;
   bool blank = false;
-  bool any = false;
   for (std::size_t i = 0; i < value.size(); ++i) {
     const char c = value[i];
     if (c == '\r' && i + 1 < value.size() && value[i + 1] == '\n') {
@@ -34,11 +59,11 @@ void AppendRelaxedValue(absl::string_view value, std::string* out) {
       blank = true;
       continue;
     }
-    if (blank && any) out->push_back(' ');
+    if (blank && out != start) *out++ = ' ';
     blank = false;
-    any = true;
-    out->push_back(c);
+    *out++ = c;
   }
+  return out;
 }
 
 }  // namespace
@@ -54,9 +79,13 @@ void AppendField(Form form, absl::string_view raw, std::string* out) {
   const std::size_t colon = std::min(raw.find(':'), raw.size());
   absl::string_view name = raw.substr(0, colon);
   while (!name.empty() && IsBlank(name.back())) name.remove_suffix(1);
-  for (const char c : name) out->push_back(absl::ascii_tolower(static_cast<unsigned char>(c)));
-  out->push_back(':');
-  AppendRelaxedValue(raw.substr(std::min(colon + 1, raw.size())), out);
+  const std::size_t before = out->size();
+  out->resize(before + raw.size() + 1);  // At most: a colon may be missing.
+  char* end = std::transform(name.begin(), name.end(), out->data() + before,
+                             [](char c) { return absl::ascii_tolower(static_cast<unsigned char>(c)); });
+  *end++ = ':';
+  end = WriteRelaxedValue(raw.substr(std::min(colon + 1, raw.size())), end);
+  out->resize(static_cast<std::size_t>(end - out->data()));
 }
 
 void BodyHasher::Update(absl::string_view piece) {
@@ -93,6 +122,7 @@ std::size_t BodyHasher::PlainRun(absl::string_view text) const {
   const bool relaxed = form_ == Form::kRelaxed;
   std::size_t at = 1;
   while (true) {
+    at = relaxed ? SkipSingleSpaces(text, at) : std::min(text.find('\r', at), text.size());
     while (at < text.size() && IsPlain(text[at])) ++at;
     if (at >= text.size()) return text.size();
     const char c = text[at];

@@ -14,9 +14,9 @@
 
 namespace hikyaku::dkim {
 
-// SHA-256 over the fields of `header` that `names` (lower case) choose, and over `own`, the signature's field with an
+// SHA-256 over the fields of `header` that `names` choose, and over `own`, the signature's field with an
 // empty b=. A name beyond the fields there are adds nothing, and so forbids that one is added later.
-std::string HeaderDigest(const mime::HeaderFields& header, const std::vector<std::string>& names, Form form,
+std::string HeaderDigest(const mime::HeaderFields& header, const std::vector<absl::string_view>& names, Form form,
                          absl::string_view own);
 
 }  // namespace hikyaku::dkim

@@ -1,5 +1,10 @@
 #include "lib/dkim/signer.h"
 
+#include <algorithm>
+#include <initializer_list>
+#include <iterator>
+#include <utility>
+
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "lib/base/status_macros.h"
@@ -11,6 +16,8 @@ namespace {
 
 // Columns that a line may take, its CRLF not counted: under the 78 of RFC 5322 §2.1.1.
 constexpr std::size_t kColumns = 74;
+// With a signature of RSA-2048.
+constexpr std::size_t kUsualField = 1024;
 
 enum class Cover {
   kAlways,     // What is there, and one more, even of a field that is not there.
@@ -19,7 +26,7 @@ enum class Cover {
 };
 
 struct Row {
-  const char* name;
+  absl::string_view name;
   Cover cover;
 };
 
@@ -57,23 +64,35 @@ constexpr Row kRows[] = {
     {"resent-message-id", Cover::kOnlyThere},
 };
 
+// As HeaderFields::Count; most names differ in length already.
+std::size_t CountOf(const mime::HeaderFields& header, absl::string_view name) {
+  const auto& fields = header.fields();
+  return static_cast<std::size_t>(std::count_if(fields.begin(), fields.end(), [&](const mime::HeaderField& field) {
+    return field.name.size() == name.size() && field.Is(name);
+  }));
+}
+
 // Writes a field in lines of kColumns where its pieces let it.
 class Folder {
  public:
-  explicit Folder(absl::string_view start) : text_(start), column_(start.size()) {}
+  explicit Folder(absl::string_view start) : column_(0) {
+    text_.reserve(kUsualField);
+    Append(start);
+  }
 
-  // `piece` cannot be broken; it is preceded by a space, or by a line break and a space.
-  void Word(absl::string_view piece) {
-    Break(piece.size() + 1);
-    text_.push_back(' ');
-    ++column_;
-    Append(piece);
+  using Parts = std::initializer_list<absl::string_view>;
+
+  // What `parts` are together cannot be broken; it is preceded by a space, or by a line break and a space.
+  void Word(Parts parts) {
+    Break(Size(parts) + 1);
+    Append(" ");
+    for (const absl::string_view part : parts) Append(part);
   }
 
   // The same without the space where the line need not be broken.
-  void Glue(absl::string_view piece) {
-    if (Break(piece.size())) Append(" ");
-    Append(piece);
+  void Glue(Parts parts) {
+    if (Break(Size(parts))) Append(" ");
+    for (const absl::string_view part : parts) Append(part);
   }
 
   // May be broken anywhere.
@@ -87,8 +106,15 @@ class Folder {
   }
 
   const std::string& text() const { return text_; }
+  std::string Take() && { return std::move(text_); }
 
  private:
+  static std::size_t Size(Parts parts) {
+    std::size_t size = 0;
+    for (const absl::string_view part : parts) size += part.size();
+    return size;
+  }
+
   bool Break(std::size_t coming) {
     if (column_ + coming <= kColumns) return false;
     text_.append("\r\n");
@@ -106,29 +132,32 @@ class Folder {
 };
 
 // All of the field but the value of b=, which is its last tag.
-Folder WriteTags(const std::vector<std::string>& names, absl::string_view body_digest, const Signatory& signatory,
+Folder WriteTags(const std::vector<absl::string_view>& names, absl::string_view body_digest, const Signatory& signatory,
                  const SigningOptions& options) {
-  Folder field(absl::StrCat(kSignatureField, ": v=1;"));
-  field.Word(absl::StrCat("a=", AlgorithmName(signatory.key.type()), ";"));
-  field.Word(absl::StrCat("c=", FormName(options.header_form), "/", FormName(options.body_form), ";"));
-  field.Word(absl::StrCat("d=", signatory.domain, ";"));
-  field.Word(absl::StrCat("s=", signatory.selector, ";"));
-  field.Word(absl::StrCat("t=", options.time, ";"));
+  Folder field(kSignatureField);
+  field.Glue({":"});
+  field.Word({"v=1;"});
+  field.Word({"a=", AlgorithmName(signatory.key.type()), ";"});
+  field.Word({"c=", FormName(options.header_form), "/", FormName(options.body_form), ";"});
+  field.Word({"d=", signatory.domain, ";"});
+  field.Word({"s=", signatory.selector, ";"});
+  field.Word({"t=", absl::AlphaNum(options.time).Piece(), ";"});
   for (std::size_t i = 0; i < names.size(); ++i) {
-    const std::string piece = absl::StrCat(i == 0 ? "h=" : "", names[i], i + 1 < names.size() ? ":" : ";");
-    i == 0 ? field.Word(piece) : field.Glue(piece);
+    const absl::string_view end = i + 1 < names.size() ? ":" : ";";
+    i == 0 ? field.Word({"h=", names[i], end}) : field.Glue({names[i], end});
   }
-  field.Word(absl::StrCat("bh=", absl::Base64Escape(body_digest), ";"));
-  field.Word("b=");
+  field.Word({"bh=", absl::Base64Escape(body_digest), ";"});
+  field.Word({"b="});
   return field;
 }
 
 }  // namespace
 
-std::vector<std::string> NamesToSign(const mime::HeaderFields& header) {
-  std::vector<std::string> names;
+std::vector<absl::string_view> NamesToSign(const mime::HeaderFields& header) {
+  std::vector<absl::string_view> names;
+  names.reserve(std::size(kRows));
   for (const Row& row : kRows) {
-    const std::size_t there = header.Count(row.name);
+    const std::size_t there = CountOf(header, row.name);
     const bool one_more = row.cover == Cover::kAlways || (row.cover == Cover::kIfThere && there > 0);
     names.insert(names.end(), there + (one_more ? 1 : 0), row.name);
   }
@@ -137,12 +166,14 @@ std::vector<std::string> NamesToSign(const mime::HeaderFields& header) {
 
 absl::StatusOr<std::string> Sign(const mime::HeaderFields& header, absl::string_view body_digest,
                                  const Signatory& signatory, const SigningOptions& options) {
-  const std::vector<std::string> names = NamesToSign(header);
+  const std::vector<absl::string_view> names = NamesToSign(header);
   Folder field = WriteTags(names, body_digest, signatory, options);
   const std::string digest = HeaderDigest(header, names, options.header_form, field.text());
   ASSIGN_OR_RETURN(const std::string signature, signatory.key.Sign(digest));
   field.Stream(absl::Base64Escape(signature));
-  return absl::StrCat(field.text(), "\r\n");
+  std::string text = std::move(field).Take();
+  text.append("\r\n");
+  return text;
 }
 
 }  // namespace hikyaku::dkim

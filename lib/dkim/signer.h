@@ -32,8 +32,8 @@ struct SigningOptions {
 };
 
 // h= for this header: see the table in signer.cc. Each field of a name that is listed is covered, and for most names
-// one more, which nobody can add then without breaking the signature.
-std::vector<std::string> NamesToSign(const mime::HeaderFields& header);
+// one more, which nobody can add then without breaking the signature. They live for ever.
+std::vector<absl::string_view> NamesToSign(const mime::HeaderFields& header);
 
 // The whole field, folded, with its last CRLF. `body_digest` is what a BodyHasher of options.body_form gave for the
 // body. There is no l= (what is appended must break it), no i= (it is d=), no x= (mail may wait for days).

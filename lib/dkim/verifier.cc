@@ -126,8 +126,8 @@ Verdict Verification::JudgeKey(const Item& item, absl::string_view text, Verdict
   const auto key = crypto::VerifyingKey::Parse(record->type, record->key);
   if (!key.ok()) return Say(verdict, Result::kPermError, absl::StrCat("the key ", key.status().message()));
   verdict.key_bits = key->bits();
-  const std::string digest =
-      HeaderDigest(header_, signature.signed_names, signature.header_form, WithoutSignatureBytes(item.raw));
+  const std::string digest = HeaderDigest(header_, {signature.signed_names.begin(), signature.signed_names.end()},
+                                          signature.header_form, WithoutSignatureBytes(item.raw));
   if (!key->Verify(digest, signature.bytes)) {
     return Say(verdict, Result::kFail,
                "a signed header field was changed, added or removed, or the key is not the signer's");

@@ -38,7 +38,8 @@ std::string DigestOf(const std::string& field) {
   const auto header = mime::HeaderFields::Parse(vectors::kMessage);
   const auto signature = ParseSignature(absl::StrCat(field.substr(field.find(':') + 1), "AAAA"));
   EXPECT_TRUE(signature.ok()) << signature.status();
-  return HeaderDigest(*header, signature->signed_names, signature->header_form, field);
+  return HeaderDigest(*header, {signature->signed_names.begin(), signature->signed_names.end()}, signature->header_form,
+                      field);
 }
 
 std::string Bare(absl::string_view folded) { return absl::StrReplaceAll(folded, {{"\r\n", ""}, {" ", ""}}); }

@@ -101,7 +101,7 @@ TEST(SignerField, ALongDomainIsNotBroken) {
 TEST(SignerNames, EveryFieldThereAndOneMore) {
   const auto header =
       mime::HeaderFields::Parse("To: a@b\r\nFROM: a@b\r\nto: c@b\r\nSender: s@b\r\nList-Id: l\r\nX: y\r\n\r\n");
-  const std::vector<std::string> names = NamesToSign(*header);
+  const std::vector<absl::string_view> names = NamesToSign(*header);
   const auto times = [&](const char* name) { return std::count(names.begin(), names.end(), name); };
   EXPECT_EQ(times("from"), 2);
   EXPECT_EQ(times("to"), 3);
