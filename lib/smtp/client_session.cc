@@ -21,6 +21,7 @@ namespace {
 
 constexpr int kServiceClosing = 421;  // RFC 5321 §3.8: may answer any command.
 constexpr int kReady = 220;           // The one good answer to STARTTLS.
+constexpr int kOk = 250;              // The one good answer to EHLO and HELO (RFC 5321 §4.3.2).
 
 // Whether `path` cannot end its line or its brackets early. Addresses come here parsed; this is the last gate before
 // the wire, where a slip would be an SMTP injection.
@@ -143,7 +144,9 @@ ClientSession::Want ClientSession::SendHello(State state, absl::string_view verb
 }
 
 ClientSession::Want ClientSession::OnHello(Reply reply) {
-  if (reply.Intermediate()) return Close(absl::StrCat("no answer to EHLO: ", reply.ToString()));
+  // A late or a second greeting would shift every answer by one, and a refusal to another recipient.
+  const bool other = reply.Positive() && reply.code != kOk;
+  if (reply.Intermediate() || other) return Close(absl::StrCat("no answer to EHLO: ", reply.ToString()));
   if (reply.Positive()) {
     extensions_ = Extensions();
     if (state_ == State::kEhlo) ReadExtensions(reply.text);

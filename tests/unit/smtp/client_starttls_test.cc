@@ -43,6 +43,16 @@ TEST(StartTls, WhatWasOfferedInClearTextIsForgotten) {
   EXPECT_FALSE(client.session().extensions().chunking);
 }
 
+// Else each reply would be taken for the answer to the next command.
+TEST(StartTls, AGreetingWithinTlsIsNoAnswerToEhlo) {
+  ClientDialogue client(StartTls::kIfOffered);
+  Greeted(client, kOffer).Says("220 go ahead\r\n");
+  client.Run(client.session().TlsBegun());
+  client.Says("220 mx ESMTP\r\n");
+  EXPECT_EQ(client.want(), Want::kClose);
+  EXPECT_EQ(client.session().broke(), "no answer to EHLO: 220 mx ESMTP");
+}
+
 TEST(StartTls, IsNotSaidWhereNoneIsWanted) {
   ClientDialogue client;
   EXPECT_EQ(Greeted(client, kOffer).want(), Want::kIdle);
