@@ -108,6 +108,7 @@ absl::StatusOr<std::unique_ptr<LocalShard>> LocalShard::Open(Options options, Cl
   RETURN_IF_ERROR(CheckIdentity(*store, options, absl::ToUnixMicros(clock.Now())));
   ASSIGN_OR_RETURN(storage::v1::Counters counters, ReadCounters(*store));
   auto engine = std::make_shared<Engine>(std::move(options), clock, std::move(store), std::move(counters));
+  engine->metrics.ContinueFrom(engine->committer.counters());
   std::unique_ptr<LocalShard> shard(new LocalShard(std::move(engine)));
   RETURN_IF_ERROR(shard->Recover());
   shard->Sample();

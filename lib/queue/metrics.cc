@@ -1,5 +1,7 @@
 #include "lib/queue/metrics.h"
 
+#include <cstdint>
+
 namespace hikyaku::queue {
 namespace {
 
@@ -109,5 +111,18 @@ Metrics::Metrics(const std::string& shard)
       leased(ByPriority(kDeliveries, kDeliveriesHelp, {{"shard", shard}, {"state", "leased"}})),
       oldest_age(ByPriority("hikyaku_queue_oldest_age_seconds",
                             "Age, since acceptance, of the oldest delivery that is due.", {{"shard", shard}})) {}
+
+void Metrics::ContinueFrom(const storage::v1::Counters& counters) {
+  // A shard that is opened again within one process goes on with the counters that are there.
+  const auto raise = [](metrics::Counter& counter, std::uint64_t total) {
+    const double missing = static_cast<double>(total) - counter.Value();
+    if (missing > 0) counter.Increment(missing);
+  };
+  raise(accepted, counters.accepted());
+  raise(delivered, counters.delivered());
+  raise(bounced, counters.bounced());
+  raise(expired, counters.expired());
+  raise(cancelled, counters.cancelled());
+}
 
 }  // namespace hikyaku::queue

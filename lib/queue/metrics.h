@@ -9,6 +9,7 @@
 #include <array>
 #include <string>
 
+#include "hikyaku/storage/v1/records.pb.h"
 #include "lib/metrics/metrics.h"
 
 namespace hikyaku::queue {
@@ -37,6 +38,10 @@ inline constexpr int kTlsReportFates = 4;
 
 struct Metrics {
   explicit Metrics(const std::string& shard);
+
+  // The totals of recipients go on where the store has them, so that accepted = delivered + bounced + expired +
+  // cancelled + queued holds by /metrics too, whatever life each of them was counted in.
+  void ContinueFrom(const storage::v1::Counters& counters);
 
   metrics::Counter& accepted;
   metrics::Counter& delivered;

@@ -85,6 +85,12 @@ def test_l03_the_books_of_the_metrics_add_up(world, stage):
     assert {name: getattr(shard, f"{name}_total") for name in found} == found
     assert shard.recipients == 20
     wait_for(lambda: world.node.metric("hikyaku_queue_deliveries") == 20, 20, "twenty deliveries that wait")
+    # Another life: the books go on.
+    for end in (world.node.stop, world.node.kill):
+        end()
+        world.node.start()
+        assert books(world) == found
+        assert world.node.metric("hikyaku_queue_queued_recipients") == 20
 
 
 def test_the_metrics_are_complete_and_described(world, stage):
