@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t kMaxText = 900;  // A line of a message has at most 998 characters.
 constexpr std::size_t kMinText = 64;
 constexpr std::size_t kFold = 76;
+constexpr char kExpired[] = "4.4.7";  // Delivery time expired (RFC 3463 §3.5): our own status.
 
 std::string Ascii(absl::string_view text) {
   std::string out;
@@ -43,6 +44,11 @@ void AppendField(absl::string_view name, absl::string_view value, std::string* o
   absl::StrAppend(out, "\r\n");
 }
 
+// Mail that expired tells the peer's last reply within words of ours: no "actual reply" of RFC 3464 §2.3.6 any more.
+bool IsPeersReply(const ReportedRecipient& recipient) {
+  return recipient.smtp_code > 0 && recipient.status != kExpired;
+}
+
 std::string FinalRecipient(const std::string& address, bool utf8) {
   if (mime::IsAscii(address)) return absl::StrCat("rfc822; ", address);
   return absl::StrCat("utf-8; ", utf8 ? address : EncodeUnicode(address));
@@ -62,7 +68,7 @@ void AppendRecipient(const Report& report, const ReportedRecipient& recipient, s
     AppendField("Remote-MTA", absl::StrCat("dns; ", Ascii(HostName(recipient.remote_host))), out);
   }
   AppendField("Diagnostic-Code",
-              absl::StrCat(recipient.smtp_code > 0 ? "smtp; " : "x-hikyaku; ", plain(Said(recipient, limit))), out);
+              absl::StrCat(IsPeersReply(recipient) ? "smtp; " : "x-hikyaku; ", plain(Said(recipient, limit))), out);
   if (recipient.last_attempt != absl::InfinitePast()) {
     AppendField("Last-Attempt-Date", mime::FormatDate(recipient.last_attempt), out);
   }
@@ -81,8 +87,7 @@ std::size_t TextLimit(const Report& report) {
 std::string Said(const ReportedRecipient& recipient, std::size_t limit) {
   const absl::string_view text = CutUtf8(recipient.text, limit);
   if (recipient.smtp_code == 0) return std::string(text);
-  // A status that is ours (4.4.7) is no word of the peer's.
-  const bool theirs = recipient.status != "4.4.7" && !recipient.status.empty() &&
+  const bool theirs = IsPeersReply(recipient) && !recipient.status.empty() &&
                       recipient.status[0] - '0' == recipient.smtp_code / 100;
   return absl::StrCat(recipient.smtp_code, " ", theirs ? absl::StrCat(recipient.status, " ") : "", text);
 }

@@ -72,6 +72,7 @@ def post(stage):
 
 # G04, G08.
 
+@pytest.mark.memory
 def test_g04_streams_that_are_opened_and_reset(post):
     """20,000 of them (CVE-2023-44487): normal calls are answered meanwhile."""
     normal, left = Normal(post.node), [20_000]
@@ -187,6 +188,7 @@ def test_o09_much_large_mail_at_once(stage):
     world.api.check()
 
 
+@pytest.mark.memory
 def test_g02_much_large_mail_at_once(stage):
     """64 calls of 20 MB over four connections that all come together: each is ended in a way that clients may repeat,
     what the process ever used stays under 1 GiB; then all that was refused gets through, four at a time."""

@@ -129,7 +129,7 @@ TEST(Report, OfAnExpiredMailKeepsTheLastWordAndClaimsNoneForThePeer) {
   const Parts built = Built(report);
   EXPECT_HAS(built.parts[1], "Status: 4.4.7\r\n");
   EXPECT_HAS(built.parts[1],
-             "Diagnostic-Code: smtp; 450 expired after 9 attempts; the last error was: try\r\n    later");
+             "Diagnostic-Code: x-hikyaku; 450 expired after 9 attempts; the last error\r\n    was: try later");
 }
 
 TEST(Report, OfOurOwnFindingsIsNoSmtpDiagnostic) {
