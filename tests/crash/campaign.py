@@ -92,9 +92,11 @@ class Campaign:
         self.node.kill()
         self.faults.append((begin, time.monotonic()))
 
-    def run(self, cycles):
-        """Raises Broken at the first round whose books do not balance."""
-        for number in range(1, cycles + 1):
+    def run(self, cycles, enough=lambda totals: True):
+        """Goes on by rounds, up to three times as many cycles, until there is enough of what chance decides. Raises Broken at the first
+        round whose books do not balance."""
+        most = 3 * cycles
+        for number in range(1, most + 1):
             if self.node.process is None:
                 self.open_round(first=True)
             self.totals[self.moment.__name__] += 1
@@ -102,9 +104,11 @@ class Campaign:
             if self.load.failure:
                 raise self.load.failure
             self.moment = next(self.turns)
-            if number % self.round_size == 0 or number == cycles:
+            if number % self.round_size == 0 or number in (cycles, most):
                 self.settle(number)
-                if number < cycles:
+                if number >= cycles and enough(self.totals):
+                    break
+                if number < most:
                     self.open_round()
             else:
                 self.begin()
