@@ -1,11 +1,10 @@
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <sstream>
+#include <cstddef>
 #include <string>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "lib/base/small_file.h"
 #include "lib/base/status_macros.h"
 #include "lib/config/defaults.h"
 #include "lib/config/validate.h"
@@ -14,19 +13,20 @@
 namespace hikyaku::config {
 namespace {
 
+// The system's own list of authorities has a quarter of a MiB.
+constexpr std::size_t kMaxFile = std::size_t{16} << 20;
+
 class Files {
  public:
   explicit Files(const SourceMap& source) : source_(source) {}
 
   absl::StatusOr<std::string> Read(absl::string_view key, const std::string& path) const {
-    std::ifstream file(path);
-    if (!file) return Error(key, path, absl::StrCat("cannot be read: ", std::strerror(errno)));
-    file.peek();  // Only this tells of a folder.
-    if (file.bad()) return Error(key, path, "cannot be read: is it a file?");
-    file.clear();
-    std::stringstream text;
-    text << file.rdbuf();
-    return text.str();
+    auto file = ReadSmallFile(path, kMaxFile);
+    if (absl::IsInvalidArgument(file.status())) {
+      return Error(key, path, absl::StrCat("cannot be read: it ", file.status().message()));
+    }
+    if (!file.ok()) return Error(key, path, file.status().message());
+    return std::move(file->text);
   }
 
   absl::Status Error(absl::string_view key, const std::string& path, absl::string_view what) const {

@@ -23,8 +23,7 @@ void Count(absl::string_view result) {
 }
 
 absl::string_view ResultOf(const https::Answer& answer) {
-  const bool refused = answer.ok() && (answer.status < 200 || answer.status >= 300);
-  return refused ? "refused" : https::ResultName(answer.result);
+  return answer.ok() && !answer.success() ? "refused" : https::ResultName(answer.result);
 }
 
 }  // namespace

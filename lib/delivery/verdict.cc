@@ -29,9 +29,9 @@ Outcome OfReply(Scope scope, const smtp::Reply& reply, absl::string_view remote)
                    remote);
 }
 
-// Delivered by ourselves, and no further.
-Outcome EndedHere(absl::string_view text) {
-  Outcome ended = FromUs(Kind::kDelivered, Scope::kMessage, {2, 0, 0}, text);
+// Delivered, and no further.
+Outcome EndedHere(absl::string_view text, Scope scope = Scope::kMessage, absl::string_view remote = "") {
+  Outcome ended = FromUs(Kind::kDelivered, scope, {2, 0, 0}, text, remote);
   ended.final_delivery = true;
   return ended;
 }
@@ -274,11 +274,7 @@ Outcome JudgePosted(const https::Answer& answer) {
     case Result::kOk: break;
   }
   const std::string text = absl::StrCat("the answer to POST is ", answer.status);
-  if (answer.status < 300) {
-    Outcome taken = FromUs(Kind::kDelivered, Scope::kRecipient, {2, 0, 0}, text, answer.remote);
-    taken.final_delivery = true;
-    return taken;
-  }
+  if (answer.success()) return EndedHere(text, Scope::kRecipient, answer.remote);
   // RFC 9110 §15.5.9, RFC 8470 §5.2, RFC 6585 §4: these ask for another try. A redirect is not followed.
   const bool later_perhaps =
       answer.status >= 500 || answer.status == 408 || answer.status == 425 || answer.status == 429;

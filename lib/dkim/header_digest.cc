@@ -15,7 +15,8 @@ namespace {
 constexpr std::size_t kNone = static_cast<std::size_t>(-1);
 constexpr std::size_t kUsualText = 2048;
 
-// Names of fields, whatever their case. FNV-1a: they are short, and the map's own hash is seeded no better.
+// Names of fields, whatever their case. FNV-1a: they are short, and of mime::kMaxFields at most it matters little that
+// somebody may choose them to collide.
 struct NameHash {
   std::size_t operator()(absl::string_view name) const {
     std::uint64_t hash = 0xcbf29ce484222325;

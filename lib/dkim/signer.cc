@@ -1,6 +1,5 @@
 #include "lib/dkim/signer.h"
 
-#include <algorithm>
 #include <initializer_list>
 #include <iterator>
 #include <utility>
@@ -63,14 +62,6 @@ constexpr Row kRows[] = {
     {"resent-cc", Cover::kOnlyThere},
     {"resent-message-id", Cover::kOnlyThere},
 };
-
-// As HeaderFields::Count; most names differ in length already.
-std::size_t CountOf(const mime::HeaderFields& header, absl::string_view name) {
-  const auto& fields = header.fields();
-  return static_cast<std::size_t>(std::count_if(fields.begin(), fields.end(), [&](const mime::HeaderField& field) {
-    return field.name.size() == name.size() && field.Is(name);
-  }));
-}
 
 // Writes a field in lines of kColumns where its pieces let it.
 class Folder {
@@ -157,7 +148,7 @@ std::vector<absl::string_view> NamesToSign(const mime::HeaderFields& header) {
   std::vector<absl::string_view> names;
   names.reserve(std::size(kRows));
   for (const Row& row : kRows) {
-    const std::size_t there = CountOf(header, row.name);
+    const std::size_t there = header.Count(row.name);
     const bool one_more = row.cover == Cover::kAlways || (row.cover == Cover::kIfThere && there > 0);
     names.insert(names.end(), there + (one_more ? 1 : 0), row.name);
   }

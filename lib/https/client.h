@@ -61,6 +61,7 @@ struct Answer {
   std::string remote;  // "web.example.net [192.0.2.1]:443", the last that was tried; empty: none was.
 
   bool ok() const { return result == Result::kOk; }
+  bool success() const { return ok() && status >= 200 && status < 300; }  // RFC 9110 §15.3.
 };
 
 // `limit` is for the whole of it. Another address is tried where one is not reached or does not prove itself; what one

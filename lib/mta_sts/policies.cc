@@ -13,8 +13,8 @@ namespace {
 
 // A shard that has given us a lease answers at once; where it does not, the mail goes on without it.
 constexpr absl::Duration kAskLimit = absl::Seconds(2);
-constexpr absl::Duration kKeepLimit =
-    absl::Seconds(5);  // Mail waits for it; a write that is later is made all the same.
+// Mail waits for it; a write that is later is made all the same.
+constexpr absl::Duration kKeepLimit = absl::Seconds(5);
 
 metrics::Counter& Fetches(FetchResult result) {
   return metrics::DeclareCounter("hikyaku_mta_sts_fetches_total", "Fetches of MTA-STS policies, by what came of them.",

@@ -162,8 +162,7 @@ class SendStream : public Reactor, public CallGate::Stream {
     if (unreadable_) {
       return {grpc::StatusCode::INVALID_ARGUMENT,
               "a message of the stream cannot be read: not a SendMailStreamRequest, or text that is not UTF-8; those "
-              "before "
-              "it were answered, and none after it was read"};
+              "before it were answered, and none after it was read"};
     }
     return ended_ ? grpc::Status::OK : ToGrpc(CallGate::Stopping());
   }

@@ -20,20 +20,14 @@ ONE, TWO, THREE = "20.0.0.21", "20.0.0.22", "20.0.0.23"
 V6 = "2a00::1"
 DATA_ONLY = ("8BITMIME", "ENHANCEDSTATUSCODES", "SIZE 52428800")  # Without PIPELINING and CHUNKING: one step at a time.
 
+pytestmark = pytest.mark.usefixtures("books_add_up")
+
 
 @pytest.fixture(scope="module")
 def world(module_stage):
     return World(module_stage, {
         "queue": {"domain_concurrency": 5}, "dns": {"timeout": "3s"},
         "delivery": {"timeouts": {name: "8s" for name in ("greeting", "hello", "mail", "rcpt", "data", "dot")}}})
-
-
-@pytest.fixture(autouse=True)
-def books_add_up(world):
-    """Each test leaves an empty queue, and no invariant of it broken."""
-    yield
-    world.purge()
-    world.api.check()
 
 
 # Which host: N01, N02.

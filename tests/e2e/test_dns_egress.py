@@ -16,6 +16,8 @@ from support.world import DEAD, World, code_of
 GOOD, OTHER, OURS = "20.0.0.21", "20.0.0.22", "20.0.0.5"
 PRIVATE = ["10.9.9.1", "172.16.0.9", "192.168.0.9", "169.254.169.254"]  # Besides loopback, which is always there.
 
+pytestmark = pytest.mark.usefixtures("books_add_up")
+
 
 @pytest.fixture(scope="module")
 def private_hosts(module_stage):
@@ -32,13 +34,6 @@ def world(module_stage, private_hosts):
     return World(module_stage, {
         "listeners": {"smtp": [{"address": "0.0.0.0:2525"}, {"address": f"{OURS}:25"}]},
         "delivery": {"routes": [{"domain": "routed.test", "to": "[10.9.9.1]:25"}]}})
-
-
-@pytest.fixture(autouse=True)
-def books_add_up(world):
-    yield
-    world.purge()
-    world.api.check()
 
 
 @contextlib.contextmanager

@@ -16,6 +16,8 @@ from support.world import World
 FLAWS = {"good": "", "selfsigned": "self signed", "expired": "expired", "othername": "not for"}
 POLICIES = ("opportunistic", "require", "verify")
 
+pytestmark = pytest.mark.usefixtures("books_add_up")
+
 
 def identity(folder, authority, flaw, host):
     return Identity(folder, host, ["elsewhere.test" if flaw == "othername" else host],
@@ -50,13 +52,6 @@ def world(module_stage, boxes):
     for flaw, box in started.items():
         world.dns.zone[f"box.{flaw}.test"] = {"A": [box.address]}
     return world
-
-
-@pytest.fixture(autouse=True)
-def books_add_up(world):
-    yield
-    world.purge()
-    world.api.check()
 
 
 def send(world, policy, *recipients):

@@ -15,6 +15,8 @@ from support.world import World
 ONE = "20.0.0.41"
 DATA_ONLY = ("8BITMIME", "ENHANCEDSTATUSCODES")
 
+pytestmark = pytest.mark.usefixtures("books_add_up")
+
 
 @pytest.fixture(scope="module")
 def authority(module_stage):
@@ -28,13 +30,6 @@ def world(module_stage, authority):
         "dns": {"timeout": "3s"}, "queue": {"retry": {"min": "1h", "max": "2h"}},
         "delivery": {"tls": {"ca_file": str(authority.files[0])},
                      "routes": [{"domain": "*", "tenant": "strict", "tls": {"policy": "verify"}}]}})
-
-
-@pytest.fixture(autouse=True)
-def books_add_up(world):
-    yield
-    world.purge()
-    world.api.check()
 
 
 # Answers that are longer than they may be: the code counts, the text is cut.

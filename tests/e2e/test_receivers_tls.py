@@ -15,6 +15,8 @@ KINDS = {"postfix": PostfixTls, "exim": Exim, "haraka": Haraka}
 # Each certificate, and what is said of it.
 FLAWS = {"good": "", "selfsigned": "self signed", "expired": "expired", "othername": "not for"}
 
+pytestmark = pytest.mark.usefixtures("books_add_up")
+
 
 def identity(folder, authority, flaw, name):
     """A certificate for the host `name` with this flaw."""
@@ -51,13 +53,6 @@ def world(module_stage, receivers):
                      "routes": [{"domain": "*", "tenant": "strict", "tls": {"policy": "verify"}}]}})
     world.lead_to(started.values())
     return world
-
-
-@pytest.fixture(autouse=True)
-def books_add_up(world):
-    yield
-    world.purge()
-    world.api.check()
 
 
 def send(world, receiver, tenant="default"):

@@ -12,6 +12,8 @@ from support.world import World
 
 BOX, RELAY, OTHER = "20.0.0.31", "20.0.0.32", "20.0.0.33"
 
+pytestmark = pytest.mark.usefixtures("books_add_up")
+
 
 @pytest.fixture(scope="module")
 def dovecot(module_stage):
@@ -43,13 +45,6 @@ def world(module_stage, dovecot):
 def other(module_stage):
     """Where "*" leads."""
     return module_stage.sink(OTHER)
-
-
-@pytest.fixture(autouse=True)
-def books_add_up(world):
-    yield
-    world.purge()
-    world.api.check()
 
 
 def captured(world, folder):

@@ -15,6 +15,8 @@ RELAY, USERS, PROXY, FAR = "20.0.0.41", "20.0.0.42", "20.0.0.43", "20.0.0.44"
 FIRST, SECOND, NEW = "20.0.0.45", "20.0.0.46", "20.0.0.47"
 NAME = "relay.test"
 
+pytestmark = pytest.mark.usefixtures("books_add_up")
+
 
 @pytest.fixture(scope="module")
 def users(module_stage):
@@ -112,13 +114,6 @@ class Peers:
 @pytest.fixture(scope="module")
 def far(module_stage):
     return Peers(module_stage)
-
-
-@pytest.fixture(autouse=True)
-def books_add_up(world):
-    yield
-    world.purge()
-    world.api.check()
 
 
 def send(world, domain, **fields):

@@ -21,6 +21,8 @@ from support.world import World
 WEB, MX, RUA = "20.0.0.51", "20.0.0.52", "20.0.0.53"
 FROM = "tls-reports@ours.test"
 
+pytestmark = pytest.mark.usefixtures("books_add_up")
+
 
 class Reported(World):
     """A world whose domains want their reports by HTTPS, each at a host of its own."""
@@ -82,13 +84,6 @@ class Reported(World):
 @pytest.fixture(scope="module")
 def world(module_stage):
     return Reported(module_stage)
-
-
-@pytest.fixture(autouse=True)
-def empty(world):
-    yield
-    world.purge()
-    world.api.check()
 
 
 def read(body):
